@@ -1,0 +1,284 @@
+//! What can be typed. Meaning is given to it by the file of each subcommand.
+
+use super::output::Format;
+use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+use qasr::model::CacheType;
+use qasr::text::Language;
+use qasr_convert::Recipe;
+use std::path::PathBuf;
+
+/// Speech to text with Qwen3-ASR, on the CPU, offline.
+#[derive(Debug, Parser)]
+#[command(name = "qasr", disable_version_flag = true, after_help = EXAMPLES, max_term_width = 110)]
+pub struct Cli {
+    /// Print version, revision, the native library and the CPU features in use
+    #[arg(short = 'V', long, action = ArgAction::SetTrue)]
+    pub version: bool,
+
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    Transcribe(TranscribeArgs),
+    Convert(ConvertArgs),
+    Inspect(InspectArgs),
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  qasr transcribe talk.wav
+  qasr transcribe -m models/Qwen3-ASR-0.6B-Q8_0.gguf -osrt talk.mp3
+  qasr convert Qwen3-ASR-0.6B/ --type q8_0 -o models/
+  qasr inspect models/Qwen3-ASR-0.6B-Q8_0.gguf";
+
+const TRANSCRIBE_NOTES: &str = "\
+The text goes to standard output, one line per recording; everything else goes
+to standard error. WAV, FLAC, MP3, OGG/Vorbis, M4A/AAC and AIFF are read, at any
+rate and channel count. The flags of whisper-cli can be typed as they are there
+(-otxt, -of, -ot, -np, ...); those that cannot be honoured are refused.
+
+Examples:
+  qasr transcribe talk.wav
+  qasr transcribe -m model.gguf -l de --context \"Ölpumpe, Ximenez\" call.m4a
+  qasr transcribe -m model.gguf -osrt -ojson day1.flac day2.flac
+  qasr transcribe -np -ojson -of - talk.wav | jq .text
+  ffmpeg -i film.mkv -f wav - | qasr transcribe -m model.gguf -
+  arecord -t raw -f S16_LE -r 16000 -d 5 | qasr transcribe --raw-rate 16000 -
+
+Exit codes:
+  0 done             1 other failure    2 usage              3 bad audio
+  4 bad model        5 incomplete text  6 output not written
+  With several files: that of the first that failed; 5 only where none failed.";
+
+const CONVERT_NOTES: &str = "\
+Reads the directory as published (config.json, *.safetensors, vocab.json,
+merges.txt, ...) and writes a decoder file and an audio encoder file (mmproj).
+The pair also opens in llama.cpp's own tools.
+
+Example:
+  qasr convert Qwen3-ASR-0.6B/ --type q4_k_m --encoder-type q8_0 -o models/";
+
+/// Turn recordings into text
+#[derive(Debug, Args)]
+#[command(
+    override_usage = "qasr transcribe [OPTIONS] <FILE>...",
+    after_help = TRANSCRIBE_NOTES,
+    arg_required_else_help = true
+)]
+pub struct TranscribeArgs {
+    /// Recordings; `-` reads one from standard input
+    #[arg(value_name = "FILE", required_unless_present = "files_by_flag")]
+    pub files: Vec<PathBuf>,
+
+    /// A recording, as whisper-cli takes it; may be repeated, and comes before those without a flag
+    #[arg(short = 'f', long = "file", value_name = "FILE", help_heading = "Input")]
+    pub files_by_flag: Vec<PathBuf>,
+
+    /// Leave out this much from the start [also -ot]
+    #[arg(long, alias = "offset-t", value_name = "MS", default_value_t = 0, hide_default_value = true, help_heading = "Input")]
+    pub offset: u64,
+
+    /// Stop after this much; 0, the default, is everything
+    #[arg(short, long, value_name = "MS", default_value_t = 0, hide_default_value = true, help_heading = "Input")]
+    pub duration: u64,
+
+    /// The input has no header: signed 16-bit little-endian samples at this rate
+    #[arg(long, value_name = "HZ", value_parser = clap::value_parser!(u32).range(1..), help_heading = "Input")]
+    pub raw_rate: Option<u32>,
+
+    /// Interleaved channels of an input without header
+    #[arg(long, value_name = "N", requires = "raw_rate", default_value_t = 1,
+          value_parser = clap::value_parser!(u16).range(1..), help_heading = "Input")]
+    pub raw_channels: u16,
+
+    /// Decoder file; its audio encoder (mmproj) is found beside it. Without: the embedded demo model
+    #[arg(short, long, value_name = "GGUF", help_heading = "Model")]
+    pub model: Option<PathBuf>,
+
+    /// Audio encoder file, when it does not lie beside the decoder file
+    #[arg(long, value_name = "GGUF", requires = "model", help_heading = "Model")]
+    pub mmproj: Option<PathBuf>,
+
+    /// Threads to compute with [default: one per core]
+    #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=512), help_heading = "Model")]
+    pub threads: Option<u32>,
+
+    /// Read the model into memory instead of mapping the file
+    #[arg(long, help_heading = "Model")]
+    pub no_mmap: bool,
+
+    /// Type of the decoder's attention cache [also -ctk]
+    #[arg(long, value_name = "TYPE", value_enum, default_value_t = KvType::F16, help_heading = "Model")]
+    pub kv_type: KvType,
+
+    /// Spoken language, as code or name (`de`, `German`), or `auto`
+    #[arg(short, long, value_name = "LANG", default_value = "auto", value_parser = parse_language, help_heading = "Text")]
+    pub language: LanguageChoice,
+
+    /// Words the recording is about: names, terms, their spelling
+    #[arg(long, alias = "prompt", value_name = "TEXT", default_value = "", hide_default_value = true, help_heading = "Text")]
+    pub context: String,
+
+    /// Cut longer recordings at quiet points into pieces of at most this length
+    #[arg(long, value_name = "SECONDS", help_heading = "Text")]
+    pub segment_seconds: Option<f64>,
+
+    /// Tokens a segment may produce; a text that reaches the limit is reported as incomplete
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..), help_heading = "Text")]
+    pub max_new_tokens: Option<u32>,
+
+    /// Write FILE.txt [also -otxt]
+    #[arg(long, help_heading = "Output files")]
+    pub output_txt: bool,
+
+    /// Write FILE.srt: subtitles [also -osrt]
+    #[arg(long, help_heading = "Output files")]
+    pub output_srt: bool,
+
+    /// Write FILE.vtt: subtitles for the web [also -ovtt]
+    #[arg(long, help_heading = "Output files")]
+    pub output_vtt: bool,
+
+    /// Write FILE.json: everything, in the shape of OpenAI's `verbose_json` [also -ojson, -oj]
+    #[arg(long, help_heading = "Output files")]
+    pub output_json: bool,
+
+    /// Write FILE.tsv: start and end in ms, text [also -otsv]
+    #[arg(long, help_heading = "Output files")]
+    pub output_tsv: bool,
+
+    /// Write FILE.csv: start and end in ms, text [also -ocsv]
+    #[arg(long, help_heading = "Output files")]
+    pub output_csv: bool,
+
+    /// Write FILE.lrc: lyrics with times [also -olrc]
+    #[arg(long, help_heading = "Output files")]
+    pub output_lrc: bool,
+
+    /// The same by name, separated by commas; `all` for every one
+    #[arg(long, value_name = "FORMATS", alias = "output_format", value_delimiter = ',', value_parser = parse_formats, help_heading = "Output files")]
+    pub output_format: Vec<FormatSet>,
+
+    /// Name without extension, once per recording, instead of the recording's own; `-` for standard output [also -of]
+    #[arg(long = "output-file", value_name = "BASE", help_heading = "Output files")]
+    pub output_base: Vec<PathBuf>,
+
+    /// Only the text, warnings and errors [also -np]
+    #[arg(long, help_heading = "Messages")]
+    pub no_prints: bool,
+
+    /// Show progress even where standard error is not a terminal [also -pp]
+    #[arg(long, alias = "print-progress", help_heading = "Messages")]
+    pub progress: bool,
+}
+
+/// Turn a published checkpoint into a pair of model files
+#[derive(Debug, Args)]
+#[command(after_help = CONVERT_NOTES, arg_required_else_help = true)]
+pub struct ConvertArgs {
+    /// The checkpoint's directory
+    #[arg(value_name = "CHECKPOINT_DIR")]
+    pub checkpoint: PathBuf,
+
+    /// Type of the decoder's weights: f32, f16, bf16, q8_0, q6_k, q5_k_m, q5_0, q4_k_m, q4_0, iq4_nl
+    #[arg(long = "type", value_name = "TYPE", value_parser = parse_recipe)]
+    pub decoder_type: Recipe,
+
+    /// Type of the audio encoder's weights [default: the decoder's]
+    #[arg(long, value_name = "TYPE", value_parser = parse_recipe)]
+    pub encoder_type: Option<Recipe>,
+
+    /// Where the files go
+    #[arg(short = 'o', long, value_name = "DIR")]
+    pub output_dir: PathBuf,
+
+    /// Architecture name in the decoder file: `qwen3` (one position per row) or `qwen3vl` (as llama.cpp's converter)
+    #[arg(long, value_name = "NAME", default_value = "qwen3", value_parser = ["qwen3", "qwen3vl"])]
+    pub arch: String,
+
+    /// Name of the model, the start of both file names [default: the directory's]
+    #[arg(long, value_name = "NAME")]
+    pub name: Option<String>,
+
+    /// Licence to record, where the checkpoint does not name one
+    #[arg(long, value_name = "NAME")]
+    pub licence: Option<String>,
+
+    /// Longest piece of a recording the model should be given at once, to record for the runtime
+    #[arg(long, value_name = "SECONDS")]
+    pub segment_seconds: Option<f32>,
+
+    /// Threads to quantize with [default: one per core]
+    #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=512))]
+    pub threads: Option<u32>,
+
+    /// Print what would be written, tensor by tensor, and write nothing
+    #[arg(long)]
+    pub dry_run: bool,
+
+    /// Only warnings and errors
+    #[arg(long)]
+    pub no_prints: bool,
+}
+
+/// Print keys, tensors, types and sizes of a model file
+#[derive(Debug, Args)]
+#[command(arg_required_else_help = true)]
+pub struct InspectArgs {
+    /// Any GGUF file
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+}
+
+/// A language to hold the model to, or its own judgement.
+#[derive(Debug, Clone, Copy)]
+pub struct LanguageChoice(pub Option<Language>);
+
+/// How the decoder's attention cache is stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum KvType {
+    F32,
+    F16,
+    #[value(name = "q8_0")]
+    Q8_0,
+}
+
+impl From<KvType> for CacheType {
+    fn from(kv_type: KvType) -> Self {
+        match kv_type {
+            KvType::F32 => CacheType::F32,
+            KvType::F16 => CacheType::F16,
+            KvType::Q8_0 => CacheType::Q8_0,
+        }
+    }
+}
+
+/// One word of `--output-format`.
+#[derive(Debug, Clone)]
+pub struct FormatSet(pub Vec<Format>);
+
+fn parse_language(typed: &str) -> Result<LanguageChoice, String> {
+    if typed.trim().eq_ignore_ascii_case("auto") {
+        return Ok(LanguageChoice(None));
+    }
+    Language::get(typed).map(|language| LanguageChoice(Some(language))).map_err(|error| error.to_string())
+}
+
+fn parse_recipe(typed: &str) -> Result<Recipe, String> {
+    Recipe::find(typed).ok_or_else(|| format!("use one of: {}", Recipe::ALL.map(Recipe::name).join(", ")))
+}
+
+fn parse_formats(typed: &str) -> Result<FormatSet, String> {
+    if typed == "all" {
+        return Ok(FormatSet(Format::ALL.to_vec()));
+    }
+    match Format::ALL.iter().find(|format| format.extension() == typed) {
+        Some(format) => Ok(FormatSet(vec![*format])),
+        None => {
+            let known = Format::ALL.map(Format::extension);
+            Err(format!("use all or some of: {}", known.join(",")))
+        }
+    }
+}

@@ -1,0 +1,98 @@
+//! What a person is told: notes, warnings, errors and progress on standard error, and the results that are meant for
+//! reading on standard output. A closed standard error loses messages, never the run.
+
+use super::exit::Exit;
+use std::cell::Cell;
+use std::fmt::Display;
+use std::io::{self, IsTerminal, Write};
+
+/// The one way to standard error.
+#[derive(Debug, Default)]
+pub struct Messages {
+    is_quiet: bool,
+    progress: Option<ProgressStyle>,
+    /// Percent last shown; `None` while no progress line is on the screen.
+    shown_percent: Cell<Option<u64>>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum ProgressStyle {
+    /// One line that is rewritten in place.
+    Terminal,
+    /// One line per five percent, for logs.
+    Lines,
+}
+
+impl Messages {
+    /// `is_quiet` leaves out everything but warnings and errors; progress is shown on a terminal, or where `asked`.
+    pub fn new(is_quiet: bool, asked_for_progress: bool) -> Self {
+        let progress = match (asked_for_progress || !is_quiet, std::io::stderr().is_terminal()) {
+            (true, true) => Some(ProgressStyle::Terminal),
+            (true, false) if asked_for_progress => Some(ProgressStyle::Lines),
+            _ => None,
+        };
+        Self { is_quiet, progress, shown_percent: Cell::new(None) }
+    }
+
+    /// Something good to know, left out with `--no-prints`.
+    pub fn note(&self, message: impl Display) {
+        if !self.is_quiet {
+            self.line(format_args!("qasr: {message}"));
+        }
+    }
+
+    /// Something about the result that the user has to know; always shown.
+    pub fn warning(&self, message: impl Display) {
+        self.line(format_args!("qasr: warning: {message}"));
+    }
+
+    /// Why something was not done; always shown.
+    pub fn error(&self, message: impl Display) {
+        self.line(format_args!("qasr: error: {message}"));
+    }
+
+    /// Text as it is, of any length.
+    pub fn text(&self, text: &dyn Display) {
+        self.line(format_args!("{text}"));
+    }
+
+    /// Shows how far the work on `name` is; `done` and `total` in any one unit.
+    pub fn progress(&self, name: &str, done: u64, total: u64) {
+        let Some(style) = self.progress else { return };
+        let step = if style == ProgressStyle::Lines { 5 } else { 1 };
+        let percent = if total == 0 { 100 } else { done.min(total) * 100 / total } / step * step;
+        if self.shown_percent.replace(Some(percent)) == Some(percent) {
+            return;
+        }
+        let mut stderr = std::io::stderr().lock();
+        let _ = match style {
+            ProgressStyle::Terminal => write!(stderr, "\r\x1b[Kqasr: {name}: {percent} %"),
+            ProgressStyle::Lines => writeln!(stderr, "qasr: {name}: progress {percent} %"),
+        };
+        let _ = stderr.flush();
+    }
+
+    /// Takes the progress line off the screen: before a result is printed, and at the end of a file.
+    pub fn clear_progress(&self) {
+        if self.shown_percent.take().is_some() && self.progress == Some(ProgressStyle::Terminal) {
+            let _ = write!(std::io::stderr().lock(), "\r\x1b[K");
+        }
+    }
+
+    fn line(&self, line: std::fmt::Arguments<'_>) {
+        self.clear_progress();
+        let _ = writeln!(std::io::stderr().lock(), "{line}");
+    }
+}
+
+/// Prints a result that is a whole text to standard output. A reader that went away (`… | head`) is no failure.
+pub fn print_result(text: &str) -> Exit {
+    let mut stdout = io::stdout().lock();
+    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Messages::default().error(format_args!("cannot write to standard output: {error}."));
+            Exit::BadOutput
+        }
+        _ => Exit::Success,
+    }
+}
