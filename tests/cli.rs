@@ -57,7 +57,8 @@ fn standard_input_takes_wav_and_raw_samples() {
 fn every_format_is_written_beside_the_recording() {
     let scratch = Scratch::new("formats");
     let recording = scratch.copy(RECORDING, "talk.wav");
-    let run = qasr(&["transcribe", &recording, "-otxt", "-osrt", "-ovtt", "-ojson", "-otsv", "-ocsv", "-olrc"]).succeeds();
+    let run =
+        qasr(&["transcribe", &recording, "-otxt", "-osrt", "-ovtt", "-ojson", "-otsv", "-ocsv", "-olrc"]).succeeds();
     assert_eq!(run.stdout, format!("{WORDS}\n"));
     assert_eq!(scratch.read("talk.wav.txt"), format!("{WORDS}\n"));
     assert_eq!(scratch.read("talk.wav.srt"), format!("1\n00:00:00,000 --> 00:00:06,000\n{WORDS}\n\n"));
@@ -71,7 +72,10 @@ fn every_format_is_written_beside_the_recording() {
     assert_eq!((&json["duration"], &json["text"]), (&6.0.into(), &WORDS.into()));
     assert_eq!((&json["complete"], &json["warnings"]), (&true.into(), &serde_json::json!([])));
     assert_eq!(json["segments"][0]["text"], WORDS);
-    assert_eq!(json["segments"][0]["tokens"].as_array().unwrap().len(), json["timing"]["new_tokens"].as_u64().unwrap() as usize);
+    assert_eq!(
+        json["segments"][0]["tokens"].as_array().unwrap().len(),
+        json["timing"]["new_tokens"].as_u64().unwrap() as usize
+    );
     // 6 s at 13 audio tokens a second (spec: 100 frames give 13).
     assert_eq!(json["timing"]["audio_tokens"], 78);
     for field in ["load_ms", "audio_ms", "mel_ms", "encode_ms", "prefill_ms", "decode_ms", "rtf"] {
@@ -142,7 +146,8 @@ fn long_recordings_are_cut_and_joined() {
 #[test]
 fn a_cut_text_is_reported_four_times() {
     let scratch = Scratch::new("incomplete");
-    let run = qasr(&["transcribe", RECORDING, "--max-new-tokens", "5", "-ojson", "-of", &scratch.path("cut")]).fails_with(5);
+    let run =
+        qasr(&["transcribe", RECORDING, "--max-new-tokens", "5", "-ojson", "-of", &scratch.path("cut")]).fails_with(5);
     assert_ne!(run.stdout, format!("{WORDS}\n"));
     assert!(run.stderr.contains("warning:"), "{}", run.stderr);
     let json = json(&scratch.read("cut.json"));
@@ -188,7 +193,12 @@ fn wrong_usage_is_one_sentence() {
         let run = qasr(args).fails_with(2);
         assert_eq!(run.stdout, "", "{args:?}");
         assert!(run.stderr.contains(expected), "{args:?}: {}", run.stderr);
-        assert_eq!(run.stderr.trim_end().lines().filter(|line| line.contains("error:")).count(), 1, "{args:?}: {}", run.stderr);
+        assert_eq!(
+            run.stderr.trim_end().lines().filter(|line| line.contains("error:")).count(),
+            1,
+            "{args:?}: {}",
+            run.stderr
+        );
     }
 }
 
@@ -242,7 +252,13 @@ fn threads_cache_type_and_loading_do_not_change_the_text() {
 
 #[test]
 fn help_and_version_go_to_standard_output() {
-    for args in [&["--help"][..], &["transcribe", "--help"], &["convert", "--help"], &["inspect", "-h"], &["help", "transcribe"]] {
+    for args in [
+        &["--help"][..],
+        &["transcribe", "--help"],
+        &["convert", "--help"],
+        &["inspect", "-h"],
+        &["help", "transcribe"],
+    ] {
         let run = qasr(args).succeeds();
         assert!(run.stdout.contains("Usage: qasr") && run.stderr.is_empty(), "{args:?}");
     }
@@ -257,7 +273,7 @@ fn help_and_version_go_to_standard_output() {
 fn inspect_prints_keys_tensors_and_types() {
     let model = concat!(env!("CARGO_MANIFEST_DIR"), "/convert/demo/demo-q8_0.gguf");
     let run = qasr(&["inspect", model]).succeeds();
-    assert!(run.stdout.contains("general.architecture") && run.stdout.contains("\"qwen3\""), "{}", run.stdout);
+    assert!(run.stdout.contains("general.architecture") && run.stdout.contains("\"qwen3"), "{}", run.stdout);
     assert!(run.stdout.contains("token_embd.weight") && run.stdout.contains("q8_0"), "{}", run.stdout);
 }
 

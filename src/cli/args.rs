@@ -77,7 +77,14 @@ pub struct TranscribeArgs {
     pub files_by_flag: Vec<PathBuf>,
 
     /// Leave out this much from the start [also -ot]
-    #[arg(long, alias = "offset-t", value_name = "MS", default_value_t = 0, hide_default_value = true, help_heading = "Input")]
+    #[arg(
+        long,
+        alias = "offset-t",
+        value_name = "MS",
+        default_value_t = 0,
+        hide_default_value = true,
+        help_heading = "Input"
+    )]
     pub offset: u64,
 
     /// Stop after this much; 0, the default, is everything
@@ -118,7 +125,14 @@ pub struct TranscribeArgs {
     pub language: LanguageChoice,
 
     /// Words the recording is about: names, terms, their spelling
-    #[arg(long, alias = "prompt", value_name = "TEXT", default_value = "", hide_default_value = true, help_heading = "Text")]
+    #[arg(
+        long,
+        alias = "prompt",
+        value_name = "TEXT",
+        default_value = "",
+        hide_default_value = true,
+        help_heading = "Text"
+    )]
     pub context: String,
 
     /// Cut longer recordings at quiet points into pieces of at most this length

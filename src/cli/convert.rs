@@ -8,7 +8,8 @@ use qasr_convert::{Arch, ConvertErrorKind, ConvertOptions, FilePlan, Head, Progr
 /// Runs the subcommand.
 pub fn run(args: &ConvertArgs) -> Exit {
     let messages = Messages::new(args.no_prints, false);
-    let mut show = |progress: Progress<'_>| messages.progress(stage_name(progress.stage), progress.done, progress.total);
+    let mut show =
+        |progress: Progress<'_>| messages.progress(stage_name(progress.stage), progress.done, progress.total);
     let result = convert(&options(args), &mut show);
     messages.clear_progress();
     match result {
@@ -69,13 +70,17 @@ fn tell(report: &Report, messages: &Messages) {
     for (file, bytes) in [&plan.decoder, &plan.encoder].into_iter().zip(report.file_bytes) {
         messages.note(format_args!("wrote {}: {:.1} MB ({})", file.path.display(), bytes as f64 / 1e6, file.types()));
         if let Some((name, relative)) = worst(file, report) {
-            messages.note(format_args!("  furthest from the checkpoint: {name}, {:.3} % (root mean square)", 100.0 * relative));
+            messages.note(format_args!(
+                "  furthest from the checkpoint: {name}, {:.3} % (root mean square)",
+                100.0 * relative
+            ));
         }
     }
 }
 
 /// The tensor of a file whose values lost most, with its relative error.
 fn worst<'a>(file: &FilePlan, report: &'a Report) -> Option<(&'a str, f64)> {
-    let errors = report.errors.iter().filter(|error| file.tensors.iter().any(|tensor| tensor.target.name == error.name));
+    let errors =
+        report.errors.iter().filter(|error| file.tensors.iter().any(|tensor| tensor.target.name == error.name));
     errors.max_by(|a, b| a.relative.total_cmp(&b.relative)).map(|error| (error.name.as_str(), error.relative))
 }

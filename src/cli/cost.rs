@@ -71,6 +71,10 @@ mod tests {
         let transcript = Transcript { timings, duration: SampleIndex(160_000), ..Transcript::default() };
         assert_eq!(real_time_factor(&transcript), Some(0.3));
         assert_eq!(real_time_factor(&Transcript::default()), None);
-        assert!(summary(&transcript).starts_with("10.00 s of audio in 3000 ms (RTF 0.300)"), "{}", summary(&transcript));
+        assert!(
+            summary(&transcript).starts_with("10.00 s of audio in 3000 ms (RTF 0.300)"),
+            "{}",
+            summary(&transcript)
+        );
     }
 }

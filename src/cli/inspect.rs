@@ -23,7 +23,9 @@ fn printable(text: &str) -> String {
     let mut result = String::with_capacity(text.len());
     for line in text.lines() {
         let mut shown = line.chars();
-        result.extend(shown.by_ref().take(MAX_LINE_CHARS).map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c }));
+        result.extend(
+            shown.by_ref().take(MAX_LINE_CHARS).map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c }),
+        );
         result.push_str(if shown.next().is_some() { " …\n" } else { "\n" });
     }
     result

@@ -58,18 +58,7 @@ const REFUSED: &[(&[&str], &str)] = &[
     (&["-dl", "--detect-language"], "the language comes with the text; read `language` from -ojson"),
     (&["-p", "--processors"], "one recording is worked on at a time; use --threads"),
     (
-        &[
-            "--vad",
-            "-vm",
-            "--vad-model",
-            "-vt",
-            "--vad-threshold",
-            "-vspd",
-            "-vsd",
-            "-vmsd",
-            "-vp",
-            "-vo",
-        ],
+        &["--vad", "-vm", "--vad-model", "-vt", "--vad-threshold", "-vspd", "-vsd", "-vmsd", "-vp", "-vo"],
         "long recordings are cut at quiet points without a separate model; use --segment-seconds",
     ),
     (
@@ -155,7 +144,8 @@ mod tests {
     fn every_long_name_exists_and_no_spelling_is_listed_twice() {
         let command = Cli::command();
         let transcribe = command.find_subcommand("transcribe").unwrap();
-        let known: Vec<String> = transcribe.get_arguments().filter_map(|arg| arg.get_long()).map(|l| format!("--{l}")).collect();
+        let known: Vec<String> =
+            transcribe.get_arguments().filter_map(|arg| arg.get_long()).map(|l| format!("--{l}")).collect();
         for (short, long) in SPELLINGS {
             assert!(known.iter().any(|name| name == long), "{short} stands for {long}, which does not exist");
         }

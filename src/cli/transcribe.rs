@@ -160,15 +160,23 @@ fn plan(args: &TranscribeArgs) -> Result<Vec<Job>> {
         return Err(Error::usage("`-` was given twice, but standard input can be read only once."));
     }
     if inputs.iter().any(|input| is_stdin(input)) && io::stdin().is_terminal() {
-        return Err(Error::usage("`-` reads a recording from standard input, but that is a terminal: redirect a file into it."));
+        return Err(Error::usage(
+            "`-` reads a recording from standard input, but that is a terminal: redirect a file into it.",
+        ));
     }
     let formats = formats(args);
     let bases = &args.output_base;
     if !bases.is_empty() && formats.is_empty() {
-        return Err(Error::usage("-of names output files, but no format was asked for: add -otxt, -osrt, -ovtt, -ojson or -otsv."));
+        return Err(Error::usage(
+            "-of names output files, but no format was asked for: add -otxt, -osrt, -ovtt, -ojson or -otsv.",
+        ));
     }
     if !bases.is_empty() && bases.len() != inputs.len() {
-        return Err(Error::usage(format!("-of was given {} times for {} recordings: give one for each.", bases.len(), inputs.len())));
+        return Err(Error::usage(format!(
+            "-of was given {} times for {} recordings: give one for each.",
+            bases.len(),
+            inputs.len()
+        )));
     }
     let mut jobs = Vec::new();
     for (index, input) in inputs.into_iter().enumerate() {
@@ -186,7 +194,9 @@ fn job(input: &Path, base: Option<&PathBuf>, formats: &[Format]) -> Result<Job> 
             _ => return Err(Error::usage("`-of -` writes to standard output, which has room for one format only.")),
         },
         None if is_stdin(input) && !formats.is_empty() => {
-            return Err(Error::usage("a recording from standard input has no name to give to its output files: add -of BASE."));
+            return Err(Error::usage(
+                "a recording from standard input has no name to give to its output files: add -of BASE.",
+            ));
         }
         _ => {
             let base = base.map_or(input, PathBuf::as_path);
@@ -202,10 +212,16 @@ fn check_names(jobs: &[Job]) -> Result<()> {
     let mut outputs = HashSet::new();
     for (_, path) in jobs.iter().flat_map(|job| &job.files) {
         if path.canonicalize().is_ok_and(|path| inputs.contains(&path)) {
-            return Err(Error::usage(format!("the output `{}` would replace a recording: choose another name with -of.", path.display())));
+            return Err(Error::usage(format!(
+                "the output `{}` would replace a recording: choose another name with -of.",
+                path.display()
+            )));
         }
         if !outputs.insert(path) {
-            return Err(Error::usage(format!("two recordings would write `{}`: give each its own name with -of.", path.display())));
+            return Err(Error::usage(format!(
+                "two recordings would write `{}`: give each its own name with -of.",
+                path.display()
+            )));
         }
     }
     Ok(())

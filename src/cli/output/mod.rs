@@ -131,8 +131,8 @@ fn one_line(text: &str) -> String {
 mod tests {
     use super::*;
     use qasr::model::ModelInfo;
-    use qasr::{Timings, Warning};
     use qasr::units::SampleIndex;
+    use qasr::{Timings, Warning};
     use std::time::Duration;
 
     fn segment(start: u64, end: u64, text: &str) -> Segment {
