@@ -84,6 +84,15 @@ mod tests {
     }
 
     #[test]
+    fn a_byte_that_no_character_begins_with_does_not_wait() {
+        let tokenizer = byte_tokenizer(&[]);
+        let mut detokenizer = Detokenizer::new(&tokenizer);
+        assert_eq!(detokenizer.push(0xFF), "\u{FFFD}");
+        assert_eq!(detokenizer.push(0x80), "\u{FFFD}");
+        assert_eq!(detokenizer.finish(), "");
+    }
+
+    #[test]
     fn a_character_appears_with_its_last_byte() {
         let tokenizer = byte_tokenizer(&[]);
         let mut detokenizer = Detokenizer::new(&tokenizer);
