@@ -1,0 +1,43 @@
+//! What is wrong with a file, and where.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+/// A file that cannot be read or is not a well-formed GGUF file. Displays as one sentence: file, place, what is wrong.
+#[derive(Debug, Clone)]
+pub struct GgufError {
+    path: PathBuf,
+    message: String,
+    is_io: bool,
+}
+
+impl GgufError {
+    pub(super) fn malformed(path: &Path, message: impl Into<String>) -> Self {
+        Self { path: path.to_path_buf(), message: message.into(), is_io: false }
+    }
+
+    pub(super) fn io(path: &Path, doing: &str, error: &std::io::Error) -> Self {
+        Self { path: path.to_path_buf(), message: format!("cannot {doing}: {error}"), is_io: true }
+    }
+
+    /// The file it is about; empty for a header that is being written and has no file yet.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Whether the operating system refused (missing file, no permission, …), as opposed to the content being wrong.
+    pub fn is_io(&self) -> bool {
+        self.is_io
+    }
+}
+
+impl fmt::Display for GgufError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.path.as_os_str().is_empty() {
+            return f.write_str(&self.message);
+        }
+        write!(f, "{}: {}", self.path.display(), self.message)
+    }
+}
+
+impl std::error::Error for GgufError {}

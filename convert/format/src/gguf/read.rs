@@ -1,0 +1,484 @@
+//! Reading and checking a header.
+//!
+//! The file is not trusted: every count is compared with the bytes that are left, memory grows only with bytes that
+//! were really read, and all arithmetic on sizes is checked.
+
+use std::collections::{HashMap, HashSet};
+use std::fs::File;
+use std::io::{BufReader, Read};
+use std::path::{Path, PathBuf};
+
+use super::value::code;
+use super::{ALIGNMENT_KEY, DEFAULT_ALIGNMENT, GgufError, MAGIC, MAX_DIMS, MAX_TENSOR_NAME, Value, align_up};
+use crate::types::GgmlType;
+
+/// Longest string, in bytes: far above any chat template, far below what could hurt.
+const MAX_STRING: u64 = 16 << 20;
+/// Most bytes of keys and descriptions together.
+const MAX_HEADER: u64 = 64 << 20;
+/// Largest alignment accepted.
+const MAX_ALIGNMENT: u32 = 1 << 20;
+
+/// One tensor of a file: what it is and where its data lies.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TensorInfo {
+    pub name: String,
+    /// Sizes, the fastest-running first (ggml's order): a matrix of `rows` × `cols` is `[cols, rows]`. One to four.
+    pub dims: Vec<u64>,
+    pub kind: GgmlType,
+    /// Where the data starts, in bytes from the start of the file.
+    pub offset: u64,
+    /// Length of the data in bytes.
+    pub bytes: u64,
+}
+
+impl TensorInfo {
+    /// Number of values.
+    pub fn values(&self) -> u64 {
+        self.dims.iter().product()
+    }
+
+    /// Values per row: the first size.
+    pub fn row_len(&self) -> u64 {
+        self.dims.first().copied().unwrap_or(1)
+    }
+
+    /// Number of rows: the product of the other sizes.
+    pub fn rows(&self) -> u64 {
+        self.dims.iter().skip(1).product()
+    }
+}
+
+/// The header of a GGUF file that was checked against the file's length. Holds no tensor data.
+#[derive(Debug)]
+pub struct Gguf {
+    path: PathBuf,
+    version: u32,
+    alignment: u64,
+    data_start: u64,
+    file_len: u64,
+    keys: Vec<(String, Value)>,
+    key_index: HashMap<String, usize>,
+    tensors: Vec<TensorInfo>,
+    tensor_index: HashMap<String, usize>,
+}
+
+impl Gguf {
+    /// Reads and checks the header of the file at `path`.
+    ///
+    /// # Errors
+    /// When the file cannot be read, is not a GGUF file of version 2 or 3, or its header contradicts itself or the
+    /// length of the file: in every case naming the file and the place.
+    pub fn open(path: &Path) -> Result<Self, GgufError> {
+        let file = File::open(path).map_err(|e| GgufError::io(path, "open the file", &e))?;
+        let meta = file.metadata().map_err(|e| GgufError::io(path, "ask for the length of the file", &e))?;
+        if !meta.is_file() {
+            return Err(GgufError::malformed(path, "not a regular file, so it cannot be a model file"));
+        }
+        Self::read(BufReader::with_capacity(1 << 16, file), meta.len(), path)
+    }
+
+    /// Reads and checks a header from `source`, which holds `file_len` bytes; `path` only names it in errors.
+    ///
+    /// # Errors
+    /// As [`Gguf::open`].
+    pub fn read(source: impl Read, file_len: u64, path: &Path) -> Result<Self, GgufError> {
+        let mut reader = Reader { source, at: 0, file_len, path };
+        let magic: [u8; 4] = reader.array("the magic")?;
+        if magic != MAGIC {
+            return Err(reader.wrong(format!("not a GGUF file: it starts with {magic:02x?}, not \"GGUF\"")));
+        }
+        let version = reader.u32("the version")?;
+        match version {
+            2 | 3 => {}
+            v if matches!(v.swap_bytes(), 1..=3) => {
+                return Err(reader.wrong("written for big-endian machines; convert the model again on this one"));
+            }
+            v => return Err(reader.wrong(format!("GGUF version {v}, but only versions 2 and 3 can be read"))),
+        }
+        let n_tensors = reader.u64("the tensor count")?;
+        let n_keys = reader.u64("the key count")?;
+        // A key takes at least 8 + 1 + 4 + 1 bytes, a tensor description 8 + 1 + 4 + 8 + 4 + 8.
+        reader.check_count(n_keys, 14, "keys")?;
+        reader.check_count(n_tensors, 33, "tensors")?;
+
+        let mut keys = Vec::new();
+        let mut key_index = HashMap::new();
+        for i in 0..n_keys {
+            let (key, value) = reader.key(i)?;
+            if key_index.insert(key.clone(), keys.len()).is_some() {
+                return Err(reader.wrong(format!("key '{key}' occurs twice")));
+            }
+            keys.push((key, value));
+        }
+        let alignment = match key_index.get(ALIGNMENT_KEY).map(|&i| &keys[i].1) {
+            None => DEFAULT_ALIGNMENT,
+            Some(&Value::U32(n)) if n.is_power_of_two() && n <= MAX_ALIGNMENT => u64::from(n),
+            Some(other) => {
+                return Err(reader.wrong(format!("'{ALIGNMENT_KEY}' is {other}, not a power of two of at most 2^20")));
+            }
+        };
+
+        let mut tensors = Vec::new();
+        let mut tensor_index = HashMap::new();
+        for i in 0..n_tensors {
+            let tensor = reader.tensor(i, alignment)?;
+            if tensor_index.insert(tensor.name.clone(), tensors.len()).is_some() {
+                return Err(reader.wrong(format!("tensor '{}' occurs twice", tensor.name)));
+            }
+            tensors.push(tensor);
+        }
+        let data_start = match align_up(reader.at, alignment) {
+            // Without tensors nothing follows, and the padding may be missing.
+            Some(start) if tensors.is_empty() => start.min(file_len),
+            Some(start) if start <= file_len => start,
+            _ => return Err(reader.wrong("the file ends before the tensor data")),
+        };
+        for tensor in &mut tensors {
+            place(tensor, data_start, file_len).map_err(|what| GgufError::malformed(path, what))?;
+        }
+        check_overlap(&tensors).map_err(|what| GgufError::malformed(path, what))?;
+        Ok(Self {
+            path: path.to_path_buf(),
+            version,
+            alignment,
+            data_start,
+            file_len,
+            keys,
+            key_index,
+            tensors,
+            tensor_index,
+        })
+    }
+
+    /// The file.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// GGUF version: 2 or 3.
+    pub fn version(&self) -> u32 {
+        self.version
+    }
+
+    /// Alignment of tensor data in bytes.
+    pub fn alignment(&self) -> u64 {
+        self.alignment
+    }
+
+    /// Where tensor data starts, in bytes from the start of the file.
+    pub fn data_start(&self) -> u64 {
+        self.data_start
+    }
+
+    /// Length of the file in bytes when it was opened.
+    pub fn file_len(&self) -> u64 {
+        self.file_len
+    }
+
+    /// All keys with their values, in file order.
+    pub fn keys(&self) -> impl ExactSizeIterator<Item = (&str, &Value)> {
+        self.keys.iter().map(|(key, value)| (key.as_str(), value))
+    }
+
+    /// All tensors, in file order.
+    pub fn tensors(&self) -> &[TensorInfo] {
+        &self.tensors
+    }
+
+    /// The tensor of this name.
+    pub fn tensor(&self, name: &str) -> Option<&TensorInfo> {
+        self.tensor_index.get(name).map(|&i| &self.tensors[i])
+    }
+
+    /// The value of this key, if the file has it.
+    pub fn get(&self, key: &str) -> Option<&Value> {
+        self.key_index.get(key).map(|&i| &self.keys[i].1)
+    }
+
+    /// The whole number under `key`, of any width in the file.
+    ///
+    /// # Errors
+    /// When the key is missing, is no whole number, or does not fit. The other getters likewise.
+    pub fn u32(&self, key: &str) -> Result<u32, GgufError> {
+        let value = self.require(key)?;
+        let number = value.as_i128().ok_or_else(|| self.wrong_kind(key, value, "a whole number"))?;
+        u32::try_from(number).map_err(|_| self.error(format!("key '{key}' is {number}, out of range")))
+    }
+
+    /// The floating-point number under `key`.
+    pub fn f32(&self, key: &str) -> Result<f32, GgufError> {
+        match self.require(key)? {
+            &Value::F32(v) => Ok(v),
+            &Value::F64(v) => Ok(v as f32),
+            other => Err(self.wrong_kind(key, other, "a floating-point number")),
+        }
+    }
+
+    /// The truth value under `key`.
+    pub fn bool(&self, key: &str) -> Result<bool, GgufError> {
+        match self.require(key)? {
+            &Value::Bool(v) => Ok(v),
+            other => Err(self.wrong_kind(key, other, "a bool")),
+        }
+    }
+
+    /// The string under `key`.
+    pub fn str(&self, key: &str) -> Result<&str, GgufError> {
+        match self.require(key)? {
+            Value::Str(v) => Ok(v),
+            other => Err(self.wrong_kind(key, other, "a string")),
+        }
+    }
+
+    /// The array of strings under `key`.
+    pub fn strings(&self, key: &str) -> Result<&[String], GgufError> {
+        match self.require(key)? {
+            Value::Strings(v) => Ok(v),
+            other => Err(self.wrong_kind(key, other, "an array of strings")),
+        }
+    }
+
+    /// The array of 32-bit whole numbers under `key`.
+    pub fn i32s(&self, key: &str) -> Result<&[i32], GgufError> {
+        match self.require(key)? {
+            Value::I32s(v) => Ok(v),
+            other => Err(self.wrong_kind(key, other, "an array of i32")),
+        }
+    }
+
+    fn require(&self, key: &str) -> Result<&Value, GgufError> {
+        self.get(key).ok_or_else(|| self.error(format!("key '{key}' is missing")))
+    }
+
+    fn wrong_kind(&self, key: &str, value: &Value, wanted: &str) -> GgufError {
+        self.error(format!("key '{key}' is of kind {}, but {wanted} is needed", value.kind_name()))
+    }
+
+    fn error(&self, message: String) -> GgufError {
+        GgufError::malformed(&self.path, message)
+    }
+}
+
+/// Turns an offset inside the data part into one inside the file, checking the end against the file's length.
+fn place(tensor: &mut TensorInfo, data_start: u64, file_len: u64) -> Result<(), String> {
+    let end = data_start.checked_add(tensor.offset).and_then(|start| start.checked_add(tensor.bytes));
+    match end {
+        Some(end) if end <= file_len => {
+            tensor.offset += data_start;
+            Ok(())
+        }
+        _ => Err(format!(
+            "tensor '{}' lies beyond the end of the file ({} bytes from data offset {}, file length {file_len}): \
+             the file is cut off or damaged",
+            tensor.name, tensor.bytes, tensor.offset
+        )),
+    }
+}
+
+fn check_overlap(tensors: &[TensorInfo]) -> Result<(), String> {
+    let mut by_place: Vec<&TensorInfo> = tensors.iter().collect();
+    by_place.sort_by_key(|t| t.offset);
+    for pair in by_place.windows(2) {
+        if pair[0].offset + pair[0].bytes > pair[1].offset {
+            return Err(format!("tensors '{}' and '{}' overlap", pair[0].name, pair[1].name));
+        }
+    }
+    Ok(())
+}
+
+/// Reads the parts of a header one after the other and knows where it is.
+struct Reader<'p, R> {
+    source: R,
+    at: u64,
+    file_len: u64,
+    path: &'p Path,
+}
+
+impl<R: Read> Reader<'_, R> {
+    fn wrong(&self, what: impl std::fmt::Display) -> GgufError {
+        GgufError::malformed(self.path, format!("{what} (near byte {})", self.at))
+    }
+
+    fn left(&self) -> u64 {
+        self.file_len.min(MAX_HEADER).saturating_sub(self.at)
+    }
+
+    /// Accounts for `n` bytes about to be read.
+    fn take(&mut self, n: u64, what: &str) -> Result<(), GgufError> {
+        if n > self.left() {
+            return Err(if self.at.saturating_add(n) > self.file_len {
+                self.wrong(format!("the file ends inside {what}: it is cut off or damaged"))
+            } else {
+                self.wrong(format!("{what} makes the header larger than {} MiB", MAX_HEADER >> 20))
+            });
+        }
+        self.at += n;
+        Ok(())
+    }
+
+    fn array<const N: usize>(&mut self, what: &str) -> Result<[u8; N], GgufError> {
+        self.take(N as u64, what)?;
+        let mut bytes = [0; N];
+        self.source.read_exact(&mut bytes).map_err(|e| GgufError::io(self.path, &format!("read {what}"), &e))?;
+        Ok(bytes)
+    }
+
+    fn u32(&mut self, what: &str) -> Result<u32, GgufError> {
+        Ok(u32::from_le_bytes(self.array(what)?))
+    }
+
+    fn u64(&mut self, what: &str) -> Result<u64, GgufError> {
+        Ok(u64::from_le_bytes(self.array(what)?))
+    }
+
+    /// Refuses a count whose smallest possible content would not fit into the rest of the file.
+    fn check_count(&self, count: u64, least_bytes: u64, what: &str) -> Result<(), GgufError> {
+        if count.checked_mul(least_bytes).is_none_or(|need| need > self.left()) {
+            return Err(self.wrong(format!("{count} {what} cannot fit into the rest of the file")));
+        }
+        Ok(())
+    }
+
+    fn string(&mut self, what: &str) -> Result<String, GgufError> {
+        let len = self.u64(what)?;
+        if len > MAX_STRING {
+            return Err(self.wrong(format!("{what} claims a length of {len} bytes")));
+        }
+        self.take(len, what)?;
+        // Bounded by the file: `take` has compared the length with what is left.
+        let mut bytes = vec![0; len as usize];
+        self.source.read_exact(&mut bytes).map_err(|e| GgufError::io(self.path, &format!("read {what}"), &e))?;
+        String::from_utf8(bytes).map_err(|_| self.wrong(format!("{what} is not UTF-8")))
+    }
+
+    fn key(&mut self, index: u64) -> Result<(String, Value), GgufError> {
+        let key = self.string(&format!("the name of key {index}"))?;
+        if key.is_empty() {
+            return Err(self.wrong(format!("key {index} has no name")));
+        }
+        let what = format!("the value of key '{key}'");
+        let kind = self.u32(&what)?;
+        let value = self.value(kind, &what)?;
+        Ok((key, value))
+    }
+
+    fn value(&mut self, kind: u32, what: &str) -> Result<Value, GgufError> {
+        Ok(match kind {
+            code::U8 => Value::U8(u8::from_le_bytes(self.array(what)?)),
+            code::I8 => Value::I8(i8::from_le_bytes(self.array(what)?)),
+            code::U16 => Value::U16(u16::from_le_bytes(self.array(what)?)),
+            code::I16 => Value::I16(i16::from_le_bytes(self.array(what)?)),
+            code::U32 => Value::U32(u32::from_le_bytes(self.array(what)?)),
+            code::I32 => Value::I32(i32::from_le_bytes(self.array(what)?)),
+            code::F32 => Value::F32(f32::from_le_bytes(self.array(what)?)),
+            code::U64 => Value::U64(u64::from_le_bytes(self.array(what)?)),
+            code::I64 => Value::I64(i64::from_le_bytes(self.array(what)?)),
+            code::F64 => Value::F64(f64::from_le_bytes(self.array(what)?)),
+            code::BOOL => Value::Bool(self.flag(what)?),
+            code::STRING => Value::Str(self.string(what)?),
+            code::ARRAY => self.value_array(what)?,
+            other => return Err(self.wrong(format!("{what} is of the unknown kind {other}"))),
+        })
+    }
+
+    fn value_array(&mut self, what: &str) -> Result<Value, GgufError> {
+        let kind = self.u32(what)?;
+        let count = self.u64(what)?;
+        Ok(match kind {
+            code::U8 => Value::U8s(self.many(count, what, u8::from_le_bytes)?),
+            code::I8 => Value::I8s(self.many(count, what, i8::from_le_bytes)?),
+            code::U16 => Value::U16s(self.many(count, what, u16::from_le_bytes)?),
+            code::I16 => Value::I16s(self.many(count, what, i16::from_le_bytes)?),
+            code::U32 => Value::U32s(self.many(count, what, u32::from_le_bytes)?),
+            code::I32 => Value::I32s(self.many(count, what, i32::from_le_bytes)?),
+            code::F32 => Value::F32s(self.many(count, what, f32::from_le_bytes)?),
+            code::U64 => Value::U64s(self.many(count, what, u64::from_le_bytes)?),
+            code::I64 => Value::I64s(self.many(count, what, i64::from_le_bytes)?),
+            code::F64 => Value::F64s(self.many(count, what, f64::from_le_bytes)?),
+            code::BOOL => {
+                self.check_count(count, 1, "array elements")?;
+                let mut flags = Vec::new();
+                for _ in 0..count {
+                    flags.push(self.flag(what)?);
+                }
+                Value::Bools(flags)
+            }
+            code::STRING => {
+                self.check_count(count, 8, "array elements")?;
+                let mut strings = Vec::new();
+                for _ in 0..count {
+                    strings.push(self.string(what)?);
+                }
+                Value::Strings(strings)
+            }
+            code::ARRAY => return Err(self.wrong(format!("{what} is an array of arrays, which no model needs"))),
+            other => return Err(self.wrong(format!("{what} is an array of the unknown kind {other}"))),
+        })
+    }
+
+    fn many<T, const N: usize>(
+        &mut self,
+        count: u64,
+        what: &str,
+        decode: fn([u8; N]) -> T,
+    ) -> Result<Vec<T>, GgufError> {
+        self.check_count(count, N as u64, "array elements")?;
+        let mut values = Vec::new();
+        for _ in 0..count {
+            values.push(decode(self.array(what)?));
+        }
+        Ok(values)
+    }
+
+    fn flag(&mut self, what: &str) -> Result<bool, GgufError> {
+        match self.array::<1>(what)?[0] {
+            0 => Ok(false),
+            1 => Ok(true),
+            other => Err(self.wrong(format!("{what} is {other}, which is neither true nor false"))),
+        }
+    }
+
+    /// One description; the offset is still counted from the start of the data.
+    fn tensor(&mut self, index: u64, alignment: u64) -> Result<TensorInfo, GgufError> {
+        let name = self.string(&format!("the name of tensor {index}"))?;
+        if name.is_empty() || name.len() as u64 > MAX_TENSOR_NAME || name.contains('\0') {
+            return Err(self.wrong(format!("tensor {index} has a name of {} bytes (1 to 63 allowed)", name.len())));
+        }
+        let what = format!("the description of tensor '{name}'");
+        let n_dims = self.u32(&what)?;
+        if n_dims == 0 || n_dims > MAX_DIMS {
+            return Err(self.wrong(format!("tensor '{name}' has {n_dims} dimensions (1 to 4 allowed)")));
+        }
+        let mut dims = Vec::new();
+        for _ in 0..n_dims {
+            dims.push(self.u64(&what)?);
+        }
+        let id = self.u32(&what)?;
+        let offset = self.u64(&what)?;
+        let kind = GgmlType::from_id(id)
+            .ok_or_else(|| self.wrong(format!("tensor '{name}' is of type {id}, which is not known")))?;
+        let bytes = tensor_bytes(kind, &dims)
+            .ok_or_else(|| self.wrong(format!("tensor '{name}' of type {kind} cannot have the shape {dims:?}")))?;
+        if offset % alignment != 0 {
+            return Err(self.wrong(format!("tensor '{name}' starts at data offset {offset}, not at a multiple of {alignment}")));
+        }
+        Ok(TensorInfo { name, dims, kind, offset, bytes })
+    }
+}
+
+/// Bytes of a tensor, or `None` for an empty one, rows that are not whole blocks, or sizes beyond 63 bits.
+pub(super) fn tensor_bytes(kind: GgmlType, dims: &[u64]) -> Option<u64> {
+    let (&row_len, others) = dims.split_first()?;
+    let rows = others.iter().try_fold(1_u64, |product, &n| product.checked_mul(n))?;
+    let values = rows.checked_mul(row_len)?;
+    let bytes = kind.row_bytes(row_len)?.checked_mul(rows)?;
+    (values > 0 && i64::try_from(values).is_ok() && i64::try_from(bytes).is_ok()).then_some(bytes)
+}
+
+/// Names that occur more than once, for writers.
+pub(super) fn duplicate<'n>(names: impl Iterator<Item = &'n str>) -> Option<&'n str> {
+    let mut seen = HashSet::new();
+    let mut names = names;
+    names.find(|name| !seen.insert(*name))
+}

@@ -1,0 +1,174 @@
+//! The name of every key and tensor of our model files: written once, read by the converter and the runtime.
+//!
+//! A model is a pair of files in llama.cpp's layout: the decoder file (architecture `qwen3`, or `qwen3vl` as
+//! llama.cpp's own converter writes it) and the `mmproj` file with the audio encoder and the projector (`clip`).
+
+pub mod tensors;
+
+/// Keys both files have.
+pub mod general {
+    pub const ARCHITECTURE: &str = "general.architecture";
+    /// [`TYPE_MODEL`] or [`TYPE_MMPROJ`].
+    pub const TYPE: &str = "general.type";
+    pub const NAME: &str = "general.name";
+    pub const SIZE_LABEL: &str = "general.size_label";
+    pub const LICENSE: &str = "general.license";
+    /// llama.cpp's number for the recipe (a label for people, see [`super::file_type`]).
+    pub const FILE_TYPE: &str = "general.file_type";
+    pub const QUANTIZATION_VERSION: &str = "general.quantization_version";
+    pub const SAMPLING_TEMP: &str = "general.sampling.temp";
+    pub const TYPE_MODEL: &str = "model";
+    pub const TYPE_MMPROJ: &str = "mmproj";
+}
+
+/// Version of ggml's quantization formats that we write.
+pub const QUANTIZATION_VERSION: u32 = 2;
+
+/// The decoder architectures we write and read. They hold the same tensors and give the same logits for one position
+/// per row; `qwen3vl` adds the rope sections that three-dimensional positions would need.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Arch {
+    #[default]
+    Qwen3,
+    Qwen3Vl,
+}
+
+impl Arch {
+    /// Value of [`general::ARCHITECTURE`], and prefix of the keys.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Qwen3 => "qwen3",
+            Self::Qwen3Vl => "qwen3vl",
+        }
+    }
+
+    /// The architecture of this name.
+    pub fn find(name: &str) -> Option<Self> {
+        [Self::Qwen3, Self::Qwen3Vl].into_iter().find(|arch| arch.name() == name)
+    }
+
+    /// A key of the decoder file: `arch.key(decoder::BLOCK_COUNT)` is "qwen3.block_count".
+    pub fn key(self, suffix: &str) -> String {
+        format!("{}.{suffix}", self.name())
+    }
+}
+
+/// Keys of the decoder file, behind the architecture ([`Arch::key`]).
+pub mod decoder {
+    pub const BLOCK_COUNT: &str = "block_count";
+    pub const CONTEXT_LENGTH: &str = "context_length";
+    pub const EMBEDDING_LENGTH: &str = "embedding_length";
+    pub const FEED_FORWARD_LENGTH: &str = "feed_forward_length";
+    pub const HEAD_COUNT: &str = "attention.head_count";
+    pub const HEAD_COUNT_KV: &str = "attention.head_count_kv";
+    pub const RMS_EPSILON: &str = "attention.layer_norm_rms_epsilon";
+    pub const KEY_LENGTH: &str = "attention.key_length";
+    pub const VALUE_LENGTH: &str = "attention.value_length";
+    pub const ROPE_FREQ_BASE: &str = "rope.freq_base";
+    /// Four i32; `qwen3vl` only.
+    pub const ROPE_SECTIONS: &str = "rope.dimension_sections";
+    /// Always 0; `qwen3vl` only.
+    pub const DEEPSTACK_LAYERS: &str = "n_deepstack_layers";
+}
+
+/// Keys of the vocabulary, in the decoder file.
+pub mod tokenizer {
+    /// Always "gpt2": byte-level pairs.
+    pub const MODEL: &str = "tokenizer.ggml.model";
+    /// Always "qwen2": how text is cut before merging.
+    pub const PRE: &str = "tokenizer.ggml.pre";
+    pub const TOKENS: &str = "tokenizer.ggml.tokens";
+    pub const TOKEN_TYPE: &str = "tokenizer.ggml.token_type";
+    pub const MERGES: &str = "tokenizer.ggml.merges";
+    pub const BOS: &str = "tokenizer.ggml.bos_token_id";
+    pub const EOS: &str = "tokenizer.ggml.eos_token_id";
+    pub const ADD_BOS: &str = "tokenizer.ggml.add_bos_token";
+    pub const CHAT_TEMPLATE: &str = "tokenizer.chat_template";
+    pub const MODEL_VALUE: &str = "gpt2";
+    pub const PRE_VALUE: &str = "qwen2";
+}
+
+/// What a row of the vocabulary is, as [`tokenizer::TOKEN_TYPE`] says it.
+pub mod token_type {
+    pub const NORMAL: i32 = 1;
+    pub const CONTROL: i32 = 3;
+    pub const USER_DEFINED: i32 = 4;
+    pub const UNUSED: i32 = 5;
+}
+
+/// Keys of the mmproj file.
+pub mod encoder {
+    /// Value of [`super::general::ARCHITECTURE`].
+    pub const ARCHITECTURE: &str = "clip";
+    pub const HAS_AUDIO: &str = "clip.has_audio_encoder";
+    /// Kind of projector, where current files say it.
+    pub const PROJECTOR_TYPE: &str = "clip.audio.projector_type";
+    /// The same in files of older or single-purpose writers.
+    pub const PROJECTOR_TYPE_PLAIN: &str = "clip.projector_type";
+    pub const PROJECTOR_VALUE: &str = "qwen3a";
+    /// Decoder width.
+    pub const PROJECTION_DIM: &str = "clip.audio.projection_dim";
+    pub const EMBEDDING_LENGTH: &str = "clip.audio.embedding_length";
+    pub const FEED_FORWARD_LENGTH: &str = "clip.audio.feed_forward_length";
+    pub const BLOCK_COUNT: &str = "clip.audio.block_count";
+    pub const HEAD_COUNT: &str = "clip.audio.attention.head_count";
+    pub const LAYER_NORM_EPSILON: &str = "clip.audio.attention.layer_norm_epsilon";
+    pub const MEL_BINS: &str = "clip.audio.num_mel_bins";
+    /// The official model's: its config does not carry it.
+    pub const LAYER_NORM_EPSILON_VALUE: f32 = 1e-5;
+}
+
+/// Our own keys, which other readers ignore. Files of other writers lack them.
+pub mod own {
+    /// Version of the converter, in both files.
+    pub const VERSION: &str = "qasr.version";
+    /// Hash over the checkpoint, in both files: a pair with different hashes does not belong together.
+    pub const SOURCE_SHA256: &str = "qasr.source.sha256";
+    /// SHA-256 and name of every file of the checkpoint (string array); the hash over these lines is
+    /// [`SOURCE_SHA256`].
+    pub const SOURCE_FILES: &str = "qasr.source.files";
+    /// Recipe by name, "q4_k_m".
+    pub const RECIPE: &str = "qasr.recipe";
+    /// Recipe counted out: which types how many tensors got.
+    pub const RECIPE_TYPES: &str = "qasr.recipe.types";
+    /// End tokens (i32 array), from the checkpoint's generation settings.
+    pub const END_TOKENS: &str = "qasr.end_token_ids";
+    /// Languages the checkpoint lists (string array).
+    pub const LANGUAGES: &str = "qasr.languages";
+    /// Longest stretch of audio to decode at once, in seconds (f32); for models trained on short audio.
+    pub const SEGMENT_SECONDS: &str = "qasr.segment_seconds";
+    /// Half a conv chunk, in mel frames (the checkpoint's `n_window`), in the mmproj file.
+    pub const N_WINDOW: &str = "qasr.audio.n_window";
+    /// An attention window, in mel frames (the checkpoint's `n_window_infer`), in the mmproj file.
+    pub const N_WINDOW_INFER: &str = "qasr.audio.n_window_infer";
+}
+
+/// llama.cpp's numbers for recipes, as [`general::FILE_TYPE`] carries them. Only the ten we write.
+pub fn file_type(recipe: &str) -> Option<u32> {
+    Some(match recipe {
+        "f32" => 0,
+        "f16" => 1,
+        "q4_0" => 2,
+        "q8_0" => 7,
+        "q5_0" => 8,
+        "q4_k_m" => 15,
+        "q5_k_m" => 17,
+        "q6_k" => 18,
+        "iq4_nl" => 25,
+        "bf16" => 32,
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_carry_the_architecture() {
+        assert_eq!(Arch::Qwen3.key(decoder::BLOCK_COUNT), "qwen3.block_count");
+        assert_eq!(Arch::Qwen3Vl.key(decoder::ROPE_SECTIONS), "qwen3vl.rope.dimension_sections");
+        assert_eq!(Arch::find("qwen3vl"), Some(Arch::Qwen3Vl));
+        assert_eq!(Arch::find("clip"), None);
+    }
+}

@@ -1,0 +1,235 @@
+//! A checkpoint directory: which files it has, which tensors they hold, and reading their values strip by strip.
+
+use std::collections::{BTreeSet, HashMap};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+
+use crate::error::{ConvertError, Result};
+use crate::numbers::read_at;
+use crate::safetensors::{self, SourceTensor, WeightFile};
+
+/// Largest JSON or text file read whole, in bytes; real vocabularies take 3 MB.
+const MAX_TEXT: u64 = 64 << 20;
+/// Buffer for hashing.
+const HASH_BUFFER: usize = 1 << 20;
+
+/// The weights of a checkpoint, opened, their headers checked; no values read yet.
+#[derive(Debug)]
+pub struct Checkpoint {
+    dir: PathBuf,
+    files: Vec<WeightFile>,
+    tensors: Vec<SourceTensor>,
+}
+
+impl Checkpoint {
+    /// Opens the directory `dir`: `model.safetensors`, or the files that `model.safetensors.index.json` names, or all
+    /// of `model*.safetensors`.
+    ///
+    /// # Errors
+    /// When there are no weights, a file is damaged, a tensor is in two files, or the index and the files disagree.
+    pub fn open(dir: &Path) -> Result<Self> {
+        if !dir.is_dir() {
+            return Err(ConvertError::checkpoint(format!(
+                "{}: not a directory; give the directory that holds config.json and model.safetensors",
+                dir.display()
+            )));
+        }
+        let index_path = dir.join("model.safetensors.index.json");
+        let index = if index_path.is_file() { Some(read_index(&index_path)?) } else { None };
+        let names = match &index {
+            Some(index) => index.values().cloned().collect::<BTreeSet<String>>().into_iter().collect(),
+            None => weight_file_names(dir)?,
+        };
+        let mut files = Vec::new();
+        let mut tensors: Vec<SourceTensor> = Vec::new();
+        let mut holder: HashMap<String, usize> = HashMap::new();
+        let mut problems = Vec::new();
+        for (i, name) in names.iter().enumerate() {
+            let (file, listed) = safetensors::open(&dir.join(name), i)?;
+            for tensor in listed {
+                if let Some(other) = holder.insert(tensor.name.clone(), i) {
+                    problems.push(format!("'{}' is in {} and in {name}", tensor.name, names[other]));
+                }
+                if let Some(promised) = index.as_ref().and_then(|index| index.get(&tensor.name))
+                    && promised != name
+                {
+                    problems.push(format!("'{}' is in {name}, but the index says {promised}", tensor.name));
+                }
+                tensors.push(tensor);
+            }
+            files.push(file);
+        }
+        for (tensor, file) in index.iter().flatten() {
+            if !holder.contains_key(tensor) {
+                problems.push(format!("'{tensor}' should be in {file} but is not"));
+            }
+        }
+        if !problems.is_empty() {
+            problems.sort();
+            return Err(ConvertError::checkpoint(format!("{}: the weight files contradict each other:", dir.display()))
+                .with_items(problems));
+        }
+        tensors.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(Self { dir: dir.to_path_buf(), files, tensors })
+    }
+
+    /// The directory.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// Every tensor, sorted by name.
+    pub fn tensors(&self) -> &[SourceTensor] {
+        &self.tensors
+    }
+
+    /// Bytes of `count` values of `tensor` from value `first` on, as stored.
+    ///
+    /// # Errors
+    /// When the range is not inside the tensor or the file cannot be read.
+    pub fn read_bytes(&self, tensor: &SourceTensor, first: u64, count: u64) -> Result<Vec<u8>> {
+        let size = tensor.kind.size();
+        if first.checked_add(count).is_none_or(|end| end > tensor.values()) {
+            return Err(ConvertError::checkpoint(format!("tensor '{}' has no value {first}+{count}", tensor.name)));
+        }
+        let file = &self.files[tensor.file];
+        let mut bytes = vec![0; (count * size) as usize];
+        read_at(&file.handle, &mut bytes, tensor.offset + first * size)
+            .map_err(|e| ConvertError::unreadable(&file.path, &e))?;
+        Ok(bytes)
+    }
+
+    /// `count` values of `tensor` from value `first` on.
+    ///
+    /// # Errors
+    /// As [`Self::read_bytes`].
+    pub fn read(&self, tensor: &SourceTensor, first: u64, count: u64) -> Result<Vec<f32>> {
+        Ok(tensor.kind.decode(&self.read_bytes(tensor, first, count)?))
+    }
+
+    /// Bytes of all weight files together.
+    pub fn bytes(&self) -> u64 {
+        self.files.iter().map(|file| file.len).sum()
+    }
+
+    /// A fingerprint of everything conversion depends on: SHA-256 over one line per file, `<sha256>  <name>`, sorted
+    /// by name, which is what `sha256sum FILES | sha256sum` prints. Also the SHA-256 of each file, in that form.
+    ///
+    /// # Errors
+    /// When a file cannot be read. `progress` is told how many bytes have been hashed.
+    pub fn fingerprint(&self, progress: &mut dyn FnMut(u64)) -> Result<(String, Vec<String>)> {
+        let mut names: Vec<String> =
+            META_FILES.iter().filter(|name| self.dir.join(name).is_file()).map(|&name| name.to_owned()).collect();
+        for file in &self.files {
+            names.extend(file.path.file_name().map(|name| name.to_string_lossy().into_owned()));
+        }
+        names.sort();
+        let mut done = 0;
+        let mut lines = Vec::new();
+        for name in &names {
+            let hash = hash_file(&self.dir.join(name), &mut |bytes| {
+                done += bytes;
+                progress(done);
+            })?;
+            lines.push(format!("{hash}  {name}"));
+        }
+        let mut hasher = Sha256::new();
+        for line in &lines {
+            hasher.update(line);
+            hasher.update("\n");
+        }
+        Ok((hex(&hasher.finalize()), lines))
+    }
+}
+
+/// Files beside the weights whose content goes into our files.
+const META_FILES: [&str; 8] = [
+    "config.json",
+    "generation_config.json",
+    "merges.txt",
+    "preprocessor_config.json",
+    "processor_config.json",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "vocab.json",
+];
+
+fn hash_file(path: &Path, read: &mut dyn FnMut(u64)) -> Result<String> {
+    let mut file = fs::File::open(path).map_err(|e| ConvertError::unreadable(path, &e))?;
+    let mut hasher = Sha256::new();
+    let mut buffer = vec![0; HASH_BUFFER];
+    loop {
+        let n = std::io::Read::read(&mut file, &mut buffer).map_err(|e| ConvertError::unreadable(path, &e))?;
+        if n == 0 {
+            return Ok(hex(&hasher.finalize()));
+        }
+        hasher.update(&buffer[..n]);
+        read(n as u64);
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// `model.safetensors`, or else every `model*.safetensors`, sorted.
+fn weight_file_names(dir: &Path) -> Result<Vec<String>> {
+    if dir.join("model.safetensors").is_file() {
+        return Ok(vec!["model.safetensors".to_owned()]);
+    }
+    let entries = fs::read_dir(dir).map_err(|e| ConvertError::unreadable(dir, &e))?;
+    let mut names: Vec<String> = entries
+        .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
+        .filter(|name| name.starts_with("model") && name.ends_with(".safetensors"))
+        .collect();
+    names.sort();
+    if names.is_empty() {
+        return Err(ConvertError::checkpoint(format!(
+            "{}: holds no model.safetensors; give the directory of a downloaded checkpoint",
+            dir.display()
+        )));
+    }
+    Ok(names)
+}
+
+/// Tensor → file, as the index says it. File names must be plain: an index cannot point outside its directory.
+fn read_index(path: &Path) -> Result<HashMap<String, String>> {
+    let json = read_json(path)?;
+    let wrong = |what: String| ConvertError::checkpoint(format!("{}: {what}", path.display()));
+    let map = json["weight_map"].as_object().ok_or_else(|| wrong("has no 'weight_map'".to_owned()))?;
+    let mut index = HashMap::new();
+    for (tensor, file) in map {
+        let file = file
+            .as_str()
+            .filter(|name| !name.is_empty() && !name.contains(['/', '\\']) && *name != ".." && *name != ".")
+            .ok_or_else(|| wrong(format!("names no proper file for tensor '{tensor}'")))?;
+        index.insert(tensor.clone(), file.to_owned());
+    }
+    if index.is_empty() {
+        return Err(wrong("lists no tensors".to_owned()));
+    }
+    Ok(index)
+}
+
+/// The text of a file of at most 64 MiB.
+pub(crate) fn read_text(path: &Path) -> Result<String> {
+    let len = fs::metadata(path).map_err(|e| ConvertError::unreadable(path, &e))?.len();
+    if len > MAX_TEXT {
+        return Err(ConvertError::checkpoint(format!("{}: {len} bytes are too many for this file", path.display())));
+    }
+    fs::read_to_string(path).map_err(|e| ConvertError::unreadable(path, &e))
+}
+
+/// The content of a JSON file.
+pub(crate) fn read_json(path: &Path) -> Result<Value> {
+    serde_json::from_str(&read_text(path)?)
+        .map_err(|e| ConvertError::checkpoint(format!("{}: not valid JSON: {e}", path.display())))
+}
+
+/// The content of a JSON file, or `None` if there is no such file.
+pub(crate) fn find_json(path: &Path) -> Result<Option<Value>> {
+    if path.is_file() { read_json(path).map(Some) } else { Ok(None) }
+}

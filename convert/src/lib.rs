@@ -1,0 +1,277 @@
+//! Checkpoint in, pair of GGUF files out.
+//!
+//! Everything is planned by name before any weight is read ([`plan`]); then the files are written one strip of rows
+//! at a time, read back, compared with the checkpoint, and only then given their names ([`convert`]).
+//! Memory is a few strips, whatever the size of the checkpoint. [`inspect`] prints what a file holds.
+
+mod checkpoint;
+mod config;
+mod error;
+mod header;
+mod inspect;
+mod map;
+mod numbers;
+mod plan;
+mod recipe;
+mod safetensors;
+pub mod tiny;
+mod verify;
+mod vocabulary;
+mod write;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+pub use error::{ConvertError, ConvertErrorKind, Result};
+pub use inspect::inspect;
+pub use map::{Target, map_name};
+pub use plan::{FilePlan, Plan, Source, TensorPlan};
+pub use qasr_format::schema::Arch;
+use qasr_format::schema::tensors::{OUTPUT, TOKEN_EMBD};
+pub use numbers::SourceType;
+pub use recipe::{Choice, Recipe};
+pub use verify::TensorError;
+
+use checkpoint::Checkpoint;
+use config::ModelConfig;
+use header::Facts;
+use vocabulary::Vocabulary;
+
+/// What to convert, into what, and where to.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct ConvertOptions {
+    /// Directory with `config.json`, the weights and the tokenizer.
+    pub checkpoint: PathBuf,
+    /// Where both files go; made if missing.
+    pub out_dir: PathBuf,
+    /// Types of the decoder file.
+    pub decoder_type: Recipe,
+    /// Types of the mmproj file.
+    pub encoder_type: Recipe,
+    /// Architecture the decoder file claims.
+    pub arch: Arch,
+    /// Model name, for file names and metadata; the checkpoint directory's if not given.
+    pub name: Option<String>,
+    /// Plan only, write nothing.
+    pub dry_run: bool,
+    /// Threads that quantize; all cores if not given.
+    pub threads: Option<usize>,
+    /// Licence to record, if the model card does not say it.
+    pub licence: Option<String>,
+    /// Longest stretch of audio the model should be given at once, in seconds, to record for the runtime.
+    pub segment_seconds: Option<f32>,
+}
+
+impl ConvertOptions {
+    /// Options for converting `checkpoint` into `out_dir` with one recipe for both files.
+    pub fn new(checkpoint: impl Into<PathBuf>, out_dir: impl Into<PathBuf>, recipe: Recipe) -> Self {
+        Self {
+            checkpoint: checkpoint.into(),
+            out_dir: out_dir.into(),
+            decoder_type: recipe,
+            encoder_type: recipe,
+            arch: Arch::default(),
+            name: None,
+            dry_run: false,
+            threads: None,
+            licence: None,
+            segment_seconds: None,
+        }
+    }
+}
+
+/// What conversion is busy with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Stage {
+    /// Hashing the checkpoint; counted in bytes.
+    Hash,
+    /// Writing the decoder file; counted in bytes of the checkpoint.
+    Decoder,
+    /// Writing the mmproj file; counted likewise.
+    Encoder,
+    /// Comparing both files with the checkpoint; counted in tensors.
+    Verify,
+}
+
+/// How far a stage has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Progress<'a> {
+    /// The stage.
+    pub stage: Stage,
+    /// Done so far, in the stage's unit.
+    pub done: u64,
+    /// All there is to do in this stage.
+    pub total: u64,
+    /// Name of the file or tensor at hand; may be empty.
+    pub name: &'a str,
+}
+
+/// What became of the checkpoint's own output head.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Head {
+    /// There was none.
+    Absent,
+    /// It equalled the token table and was dropped.
+    Dropped,
+    /// It differs from the token table and was written.
+    Written,
+    /// There is one; a dry run does not compare it.
+    NotCompared,
+}
+
+/// What was done, or in a dry run would be.
+#[derive(Debug, Clone)]
+pub struct Report {
+    /// Every tensor, as planned; without the head if that was dropped.
+    pub plan: Plan,
+    /// What became of the output head.
+    pub head: Head,
+    /// Whether files were written.
+    pub is_written: bool,
+    /// Sizes of decoder file and mmproj file in bytes; 0 in a dry run.
+    pub file_bytes: [u64; 2],
+    /// Fingerprint of the checkpoint; empty in a dry run.
+    pub source_sha256: String,
+    /// Licence recorded.
+    pub licence: Option<String>,
+    /// How far each tensor is from the checkpoint; empty in a dry run.
+    pub errors: Vec<TensorError>,
+}
+
+/// A checkpoint that was read and planned.
+struct Prepared {
+    checkpoint: Checkpoint,
+    config: ModelConfig,
+    vocabulary: Vocabulary,
+    plan: Plan,
+}
+
+/// Plans the conversion without reading any weight.
+///
+/// # Errors
+/// When the checkpoint is incomplete or not a Qwen3-ASR recogniser, listing every tensor that does not fit; or when
+/// the options make no sense.
+pub fn plan(options: &ConvertOptions) -> Result<Plan> {
+    prepare(options).map(|prepared| prepared.plan)
+}
+
+fn prepare(options: &ConvertOptions) -> Result<Prepared> {
+    let name = match &options.name {
+        Some(name) => name.clone(),
+        None => directory_name(&options.checkpoint)?,
+    };
+    if name.is_empty() || name.starts_with('.') || name.contains(['/', '\\', '\0']) {
+        return Err(ConvertError::usage(format!("'{name}' cannot be part of a file name; give another --name")));
+    }
+    if options.segment_seconds.is_some_and(|seconds| !(seconds > 0.0 && seconds.is_finite())) {
+        return Err(ConvertError::usage("the segment length must be a positive number of seconds"));
+    }
+    if options.threads == Some(0) {
+        return Err(ConvertError::usage("at least one thread is needed"));
+    }
+    let checkpoint = Checkpoint::open(&options.checkpoint)?;
+    let config = ModelConfig::read(&options.checkpoint)?;
+    let wanted = plan::Wanted {
+        name: &name,
+        out_dir: &options.out_dir,
+        arch: options.arch,
+        decoder: options.decoder_type,
+        encoder: options.encoder_type,
+    };
+    let plan = plan::make(&checkpoint, &config, wanted)?;
+    let vocabulary = Vocabulary::read(&options.checkpoint, config.decoder.vocabulary)?;
+    Ok(Prepared { checkpoint, config, vocabulary, plan })
+}
+
+/// The last part of the path, with `.` and links resolved.
+fn directory_name(dir: &Path) -> Result<String> {
+    let path = fs::canonicalize(dir).map_err(|e| ConvertError::unreadable(dir, &e))?;
+    Ok(path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default())
+}
+
+/// Converts a checkpoint. Both files get their names only when both are complete and were compared with the
+/// checkpoint; whatever fails before leaves nothing under those names.
+///
+/// # Errors
+/// As [`plan`]; and when a value is not finite or too large for its type, or a file cannot be written.
+pub fn convert(options: &ConvertOptions, progress: &mut dyn FnMut(Progress)) -> Result<Report> {
+    let Prepared { checkpoint, config, vocabulary, mut plan } = prepare(options)?;
+    let licence = options.licence.clone().or_else(|| config.licence.clone());
+    if options.dry_run {
+        let head = if plan.has_head() { Head::NotCompared } else { Head::Absent };
+        let (file_bytes, errors) = ([0; 2], Vec::new());
+        return Ok(Report { plan, head, is_written: false, file_bytes, source_sha256: String::new(), licence, errors });
+    }
+    let cores = || std::thread::available_parallelism().map_or(1, usize::from);
+    let threads = options.threads.unwrap_or_else(cores);
+    fs::create_dir_all(&options.out_dir)
+        .map_err(|e| ConvertError::io(format!("{}: cannot make the directory: {e}", options.out_dir.display())))?;
+
+    let total = checkpoint.bytes();
+    let (source_sha256, source_files) = checkpoint
+        .fingerprint(&mut |done| progress(Progress { stage: Stage::Hash, done: done.min(total), total, name: "" }))?;
+    let head = drop_equal_head(&checkpoint, &mut plan)?;
+    let facts = Facts {
+        config: &config,
+        vocabulary: &vocabulary,
+        source_sha256: &source_sha256,
+        source_files: &source_files,
+        licence: licence.as_deref(),
+        segment_seconds: options.segment_seconds,
+    };
+    let files = [
+        (Stage::Decoder, &plan.decoder, header::decoder_keys(&plan, &facts)),
+        (Stage::Encoder, &plan.encoder, header::encoder_keys(&plan, &facts)),
+    ];
+    let mut unfinished = Vec::new();
+    for (stage, file, keys) in files {
+        let total = source_bytes(file);
+        unfinished.push(write::write_file(&checkpoint, file, &keys, threads, &mut |done, name| {
+            progress(Progress { stage, done, total, name });
+        })?);
+    }
+    let total = (plan.decoder.tensors.len() + plan.encoder.tensors.len()) as u64;
+    let mut errors = Vec::new();
+    for (file, written) in [&plan.decoder, &plan.encoder].into_iter().zip(&unfinished) {
+        let before = errors.len() as u64;
+        errors.extend(verify::verify(&checkpoint, file, written.path(), &mut |done, name| {
+            progress(Progress { stage: Stage::Verify, done: before + done, total, name });
+        })?);
+    }
+    let mut file_bytes = [0; 2];
+    for (bytes, written) in file_bytes.iter_mut().zip(unfinished) {
+        let target = written.target().to_path_buf();
+        written.publish()?;
+        *bytes = fs::metadata(&target).map(|meta| meta.len()).unwrap_or(0);
+    }
+    Ok(Report { plan, head, is_written: true, file_bytes, source_sha256, licence, errors })
+}
+
+/// Bytes of the checkpoint that go into a file.
+fn source_bytes(file: &FilePlan) -> u64 {
+    let bytes = |tensor: &TensorPlan| match &tensor.source {
+        Source::Checkpoint(source) => source.values() * source.kind.size(),
+        Source::Positions => 0,
+    };
+    file.tensors.iter().map(bytes).sum()
+}
+
+/// Takes the output head out of the plan if it holds the same numbers as the token table.
+fn drop_equal_head(checkpoint: &Checkpoint, plan: &mut Plan) -> Result<Head> {
+    let source = |name: &str| {
+        plan.decoder.tensors.iter().find(|tensor| tensor.target.name == name).and_then(|tensor| match &tensor.source {
+            Source::Checkpoint(source) => Some(source),
+            Source::Positions => None,
+        })
+    };
+    let (Some(table), Some(head)) = (source(TOKEN_EMBD), source(OUTPUT)) else {
+        return Ok(Head::Absent);
+    };
+    if !write::are_equal(checkpoint, table, head)? {
+        return Ok(Head::Written);
+    }
+    plan.decoder.tensors.retain(|tensor| tensor.target.name != OUTPUT);
+    Ok(Head::Dropped)
+}

@@ -1,0 +1,271 @@
+//! Every tensor by name before a byte of data is touched.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use qasr_format::gguf::PlannedTensor;
+use qasr_format::schema::tensors::{self as names, decoder_part, encoder_layer_part};
+use qasr_format::schema::Arch;
+use qasr_format::GgmlType;
+
+use crate::checkpoint::Checkpoint;
+use crate::config::ModelConfig;
+use crate::error::{ConvertError, Result};
+use crate::map::{Target, map_name};
+use crate::recipe::{Choice, Recipe, Role, choose};
+use crate::safetensors::SourceTensor;
+
+/// Where a tensor's values come from.
+#[derive(Debug, Clone)]
+pub enum Source {
+    /// A tensor of the checkpoint.
+    Checkpoint(SourceTensor),
+    /// The sinusoids, which are computed.
+    Positions,
+}
+
+/// One tensor to be written.
+#[derive(Debug, Clone)]
+pub struct TensorPlan {
+    /// Name, shape and type in our file.
+    pub target: PlannedTensor,
+    /// Where the values come from.
+    pub source: Source,
+    /// The type with its reason.
+    pub choice: Choice,
+}
+
+impl TensorPlan {
+    /// Values per row.
+    pub fn row_len(&self) -> u64 {
+        self.target.dims.first().copied().unwrap_or(1)
+    }
+
+    /// Number of rows.
+    pub fn rows(&self) -> u64 {
+        self.target.dims.iter().skip(1).product()
+    }
+
+    /// Bytes in our file.
+    pub fn bytes(&self) -> u64 {
+        self.target.kind.row_bytes(self.row_len()).unwrap_or(0) * self.rows()
+    }
+}
+
+/// One file to be written.
+#[derive(Debug, Clone)]
+pub struct FilePlan {
+    /// Final name.
+    pub path: PathBuf,
+    /// What was asked for.
+    pub recipe: Recipe,
+    /// Its tensors in file order.
+    pub tensors: Vec<TensorPlan>,
+}
+
+impl FilePlan {
+    /// Bytes of all tensors.
+    pub fn bytes(&self) -> u64 {
+        self.tensors.iter().map(TensorPlan::bytes).sum()
+    }
+
+    /// How many tensors get which type: "140 q4_k, 57 q6_k, 113 f32".
+    pub fn types(&self) -> String {
+        let mut counts: BTreeMap<GgmlType, usize> = BTreeMap::new();
+        for tensor in &self.tensors {
+            *counts.entry(tensor.target.kind).or_default() += 1;
+        }
+        counts.iter().map(|(kind, n)| format!("{n} {kind}")).collect::<Vec<_>>().join(", ")
+    }
+
+    /// One line for each group of tensors that could not have the type the recipe wanted; layers are counted
+    /// together: "a.blk.*.attn_q.weight (18): iq4_nl instead of q4_k, rows of 896 do not divide …".
+    pub fn fallbacks(&self) -> Vec<String> {
+        let mut lines: Vec<(String, usize, String)> = Vec::new();
+        for tensor in &self.tensors {
+            let Some(wanted) = tensor.choice.instead_of else { continue };
+            let group: Vec<&str> = tensor.target.name.split('.').map(|part| if is_number(part) { "*" } else { part }).collect();
+            let group = group.join(".");
+            let what = format!("{} instead of {wanted} ({}: {})", tensor.target.kind, tensor.choice.reason, tensor.row_len());
+            match lines.iter_mut().find(|(name, _, text)| *name == group && *text == what) {
+                Some(line) => line.1 += 1,
+                None => lines.push((group, 1, what)),
+            }
+        }
+        lines.into_iter().map(|(name, count, what)| format!("{name} × {count}: {what}")).collect()
+    }
+}
+
+fn is_number(part: &str) -> bool {
+    !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+/// Both files.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// Model name in names and metadata.
+    pub name: String,
+    /// Architecture of the decoder file.
+    pub arch: Arch,
+    /// The decoder file.
+    pub decoder: FilePlan,
+    /// The mmproj file.
+    pub encoder: FilePlan,
+}
+
+impl Plan {
+    /// Whether the checkpoint has an output head of its own; it is dropped at writing if it equals the token table.
+    pub fn has_head(&self) -> bool {
+        self.decoder.tensors.iter().any(|tensor| tensor.target.name == names::OUTPUT)
+    }
+}
+
+/// One line per tensor: name, type, shape, bytes, source, reason; then the fallbacks and the sizes.
+impl fmt::Display for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{} as {}", self.name, self.arch.name())?;
+        for file in [&self.decoder, &self.encoder] {
+            writeln!(f, "\n{} ({}: {})", file.path.display(), file.recipe, file.types())?;
+            for tensor in &file.tensors {
+                let source = match &tensor.source {
+                    Source::Checkpoint(source) => source.name.as_str(),
+                    Source::Positions => "(sinusoids)",
+                };
+                let reason = match tensor.choice.instead_of {
+                    Some(wanted) => format!("instead of {wanted}: {}", tensor.choice.reason),
+                    None => tensor.choice.reason.to_owned(),
+                };
+                let note = if tensor.target.name == names::OUTPUT { " (dropped if equal to the token table)" } else { "" };
+                writeln!(
+                    f,
+                    "  {:<28} {:<6} {:<16} {:>11}  {source}  [{reason}]{note}",
+                    tensor.target.name,
+                    tensor.target.kind.name(),
+                    format!("{:?}", tensor.target.dims),
+                    tensor.bytes(),
+                )?;
+            }
+            writeln!(f, "  {} tensors, {} bytes of data", file.tensors.len(), file.bytes())?;
+        }
+        let mut fallbacks = self.decoder.fallbacks();
+        fallbacks.extend(self.encoder.fallbacks());
+        if !fallbacks.is_empty() {
+            writeln!(f, "\nfallbacks:")?;
+        }
+        fallbacks.iter().try_for_each(|line| writeln!(f, "  {line}"))
+    }
+}
+
+/// What the plan is made for.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Wanted<'a> {
+    pub name: &'a str,
+    pub out_dir: &'a Path,
+    pub arch: Arch,
+    pub decoder: Recipe,
+    pub encoder: Recipe,
+}
+
+/// Assigns every tensor of the checkpoint to a tensor of our files and every one of ours to a source.
+///
+/// # Errors
+/// One error that lists every tensor that is unmapped, missing, extra, misshapen or given twice.
+pub(crate) fn make(checkpoint: &Checkpoint, config: &ModelConfig, wanted: Wanted) -> Result<Plan> {
+    let mut problems = Vec::new();
+    let mut sources: HashMap<(Target, String), &SourceTensor> = HashMap::new();
+    for tensor in checkpoint.tensors() {
+        let Some(target) = map_name(&tensor.name) else {
+            problems.push(format!("unmapped: '{}' {:?} is no tensor of a Qwen3-ASR model", tensor.name, tensor.shape));
+            continue;
+        };
+        if let Some(other) = sources.insert(target.clone(), tensor) {
+            problems.push(format!("twice: '{}' and '{}' are both {}", other.name, tensor.name, target.1));
+        }
+    }
+    let mut decoder_tensors = config.decoder.tensors();
+    let head = (Target::Decoder, names::OUTPUT.to_owned());
+    if sources.contains_key(&head) || !config.is_tied {
+        decoder_tensors.push((head.1, vec![config.decoder.width, config.decoder.vocabulary]));
+    }
+    let mut assign = |target: Target, expected: Vec<(String, Vec<u64>)>, recipe: Recipe| {
+        let mut planned = Vec::new();
+        for (name, dims) in expected {
+            let source = if name == names::POSITION_EMBD {
+                Source::Positions
+            } else if let Some(&source) = sources.get(&(target, name.clone())) {
+                if !has_shape(source, &dims) {
+                    problems.push(format!(
+                        "misshapen: '{}' is {:?}, but config.json makes it {:?}",
+                        source.name,
+                        source.shape,
+                        dims.iter().rev().collect::<Vec<_>>()
+                    ));
+                }
+                sources.remove(&(target, name.clone()));
+                Source::Checkpoint(source.clone())
+            } else {
+                problems.push(format!("missing: nothing in the checkpoint becomes {name} {dims:?}"));
+                continue;
+            };
+            let choice = choose(recipe, role(&name, &dims, config), dims.first().copied().unwrap_or(1));
+            planned.push(TensorPlan { target: PlannedTensor { name, dims, kind: choice.kind }, source, choice });
+        }
+        planned
+    };
+    let decoder = assign(Target::Decoder, decoder_tensors, wanted.decoder);
+    let encoder = assign(Target::Encoder, config.encoder.tensors(), wanted.encoder);
+    for source in sources.values() {
+        problems.push(format!("extra: '{}' {:?} is beyond the sizes in config.json", source.name, source.shape));
+    }
+    if !problems.is_empty() {
+        problems.sort();
+        return Err(ConvertError::checkpoint(format!(
+            "{}: its tensors do not match its config.json ({} problems); use the files of one checkpoint together:",
+            checkpoint.dir().display(),
+            problems.len()
+        ))
+        .with_items(problems));
+    }
+    let file = |prefix: &str, recipe: Recipe, tensors| FilePlan {
+        path: wanted.out_dir.join(format!("{prefix}{}-{recipe}.gguf", wanted.name)),
+        recipe,
+        tensors,
+    };
+    Ok(Plan {
+        name: wanted.name.to_owned(),
+        arch: wanted.arch,
+        decoder: file("", wanted.decoder, decoder),
+        encoder: file("mmproj-", wanted.encoder, encoder),
+    })
+}
+
+/// The checkpoint's order is the reverse of ours. Convolution biases are [channels] there and [1, 1, channels] here.
+fn has_shape(source: &SourceTensor, dims: &[u64]) -> bool {
+    let reversed = source.shape.iter().rev();
+    reversed.clone().eq(dims) || (dims.len() == 3 && dims[..2] == [1, 1] && reversed.eq(&dims[2..]))
+}
+
+fn role(name: &str, dims: &[u64], config: &ModelConfig) -> Role {
+    if name == names::POSITION_EMBD {
+        return Role::Positions;
+    }
+    if name == names::TOKEN_EMBD || name == names::OUTPUT {
+        return Role::Table;
+    }
+    if dims.len() == 1 || (dims.len() == 3 && dims[..2] == [1, 1]) {
+        return Role::Vector;
+    }
+    if dims.len() == 4 {
+        return Role::Convolution;
+    }
+    let mut parts = name.split('.').skip_while(|&part| part != "blk").skip(1);
+    let (Some(layer), Some(part)) = (parts.next().and_then(|n| n.parse().ok()), parts.next()) else {
+        return Role::Passage;
+    };
+    let layers = if name.starts_with("a.") { config.encoder.layers } else { config.decoder.layers };
+    // Both files call these parts the same.
+    let is_sensitive = [decoder_part::ATTN_V, decoder_part::FFN_DOWN].contains(&part)
+        || [encoder_layer_part::ATTN_V, encoder_layer_part::FFN_DOWN].contains(&part);
+    if is_sensitive { Role::Sensitive { layer, layers } } else { Role::Ordinary }
+}
