@@ -51,6 +51,12 @@ impl Messages {
         self.line(format_args!("qasr: error: {message}"));
     }
 
+    /// Why something was not done, and the exit code for it.
+    pub fn failure(&self, error: &qasr::Error) -> Exit {
+        self.error(error);
+        error.kind().into()
+    }
+
     /// Text as it is, of any length.
     pub fn text(&self, text: &dyn Display) {
         self.line(format_args!("{text}"));
@@ -90,7 +96,7 @@ pub fn print_result(text: &str) -> Exit {
     let mut stdout = io::stdout().lock();
     match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            Messages::default().error(format_args!("cannot write to standard output: {error}."));
+            Messages::default().error(format_args!("cannot write to standard output: {error}"));
             Exit::BadOutput
         }
         _ => Exit::Success,

@@ -89,7 +89,7 @@ pub fn to_long_forms(argv: Vec<OsString>) -> Result<Vec<OsString>, String> {
             }
         };
         if let Some((_, reason)) = REFUSED.iter().find(|(names, _)| names.contains(&flag)) {
-            return Err(format!("`{flag}` cannot be honoured: {reason}."));
+            return Err(format!("`{flag}` cannot be honoured: {reason}"));
         }
         if let Some((_, long)) = SPELLINGS.iter().find(|(short, _)| *short == flag) {
             result.push(long.into());

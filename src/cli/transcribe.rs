@@ -31,18 +31,11 @@ pub fn run(args: &TranscribeArgs) -> Exit {
     let prepared = plan(args).and_then(|jobs| Ok((jobs, Transcriber::open(args, &messages)?)));
     let (jobs, transcriber) = match prepared {
         Ok(prepared) => prepared,
-        Err(error) => {
-            messages.error(&error);
-            return error.kind().into();
-        }
+        Err(error) => return messages.failure(&error),
     };
     let mut tally = Tally::default();
     for job in &jobs {
-        let exit = transcriber.run(job).unwrap_or_else(|error| {
-            messages.error(&error);
-            error.kind().into()
-        });
-        tally.add(exit);
+        tally.add(transcriber.run(job).unwrap_or_else(|error| messages.failure(&error)));
         if transcriber.reader_is_gone.get() && jobs.iter().all(|job| job.files.is_empty()) {
             break;
         }
@@ -100,17 +93,24 @@ impl<'a> Transcriber<'a> {
         let transcript = self.transcribe(&job.input, &name)?;
         self.messages.clear_progress();
         let report = Report { transcript: &transcript, model: &self.summary, peak_rss_bytes: cost::peak_rss_bytes() };
-        let printed = self.print(&report, job.stdout);
+        let mut tally = Tally::default();
+        // What can be written is written, even where something else cannot be.
+        let mut count = |written: Result<()>| match written {
+            Ok(()) => {}
+            Err(error) => tally.add(self.messages.failure(&error)),
+        };
+        count(self.print(&report, job.stdout));
+        for (format, path) in &job.files {
+            count(output::write_file(&report, *format, path).inspect(|()| {
+                self.messages.note(format_args!("{name}: wrote {}", path.display()));
+            }));
+        }
         for warning in &transcript.warnings {
             self.messages.warning(format_args!("{name}: {}", warning.message));
         }
-        for (format, path) in &job.files {
-            output::write_file(&report, *format, path)?;
-            self.messages.note(format_args!("{name}: wrote {}", path.display()));
-        }
         self.messages.note(format_args!("{name}: {}", cost::summary(&transcript)));
-        printed?;
-        Ok(if transcript.complete { Exit::Success } else { Exit::Incomplete })
+        tally.add(if transcript.complete { Exit::Success } else { Exit::Incomplete });
+        Ok(tally.exit())
     }
 
     /// Prints the result in the given form. A reader that went away has what it wanted: no failure.
@@ -122,7 +122,7 @@ impl<'a> Transcriber<'a> {
                 self.reader_is_gone.set(true);
                 Ok(())
             }
-            Err(error) => Err(Error::output(format!("cannot write the text to standard output: {error}."))),
+            Err(error) => Err(Error::output(format!("cannot write the text to standard output: {error}"))),
         }
     }
 
@@ -157,23 +157,23 @@ impl<'a> Transcriber<'a> {
 fn plan(args: &TranscribeArgs) -> Result<Vec<Job>> {
     let inputs: Vec<&PathBuf> = args.files_by_flag.iter().chain(&args.files).collect();
     if inputs.iter().filter(|input| is_stdin(input)).count() > 1 {
-        return Err(Error::usage("`-` was given twice, but standard input can be read only once."));
+        return Err(Error::usage("`-` was given twice, but standard input can be read only once"));
     }
     if inputs.iter().any(|input| is_stdin(input)) && io::stdin().is_terminal() {
         return Err(Error::usage(
-            "`-` reads a recording from standard input, but that is a terminal: redirect a file into it.",
+            "`-` reads a recording from standard input, but that is a terminal: redirect a file into it",
         ));
     }
     let formats = formats(args);
     let bases = &args.output_base;
     if !bases.is_empty() && formats.is_empty() {
         return Err(Error::usage(
-            "-of names output files, but no format was asked for: add -otxt, -osrt, -ovtt, -ojson or -otsv.",
+            "-of names output files, but no format was asked for: add -otxt, -osrt, -ovtt, -ojson or -otsv",
         ));
     }
     if !bases.is_empty() && bases.len() != inputs.len() {
         return Err(Error::usage(format!(
-            "-of was given {} times for {} recordings: give one for each.",
+            "-of was given {} times for {} recordings: give one for each",
             bases.len(),
             inputs.len()
         )));
@@ -191,11 +191,11 @@ fn job(input: &Path, base: Option<&PathBuf>, formats: &[Format]) -> Result<Job> 
     match base {
         Some(base) if base.as_os_str() == "-" => match formats {
             [format] => job.stdout = *format,
-            _ => return Err(Error::usage("`-of -` writes to standard output, which has room for one format only.")),
+            _ => return Err(Error::usage("`-of -` writes to standard output, which has room for one format only")),
         },
         None if is_stdin(input) && !formats.is_empty() => {
             return Err(Error::usage(
-                "a recording from standard input has no name to give to its output files: add -of BASE.",
+                "a recording from standard input has no name to give to its output files: add -of BASE",
             ));
         }
         _ => {
@@ -213,13 +213,13 @@ fn check_names(jobs: &[Job]) -> Result<()> {
     for (_, path) in jobs.iter().flat_map(|job| &job.files) {
         if path.canonicalize().is_ok_and(|path| inputs.contains(&path)) {
             return Err(Error::usage(format!(
-                "the output `{}` would replace a recording: choose another name with -of.",
+                "the output `{}` would replace a recording: choose another name with -of",
                 path.display()
             )));
         }
         if !outputs.insert(path) {
             return Err(Error::usage(format!(
-                "two recordings would write `{}`: give each its own name with -of.",
+                "two recordings would write `{}`: give each its own name with -of",
                 path.display()
             )));
         }

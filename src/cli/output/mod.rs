@@ -86,7 +86,7 @@ pub fn file_name(base: &Path, format: Format) -> PathBuf {
 /// An output error that names the file.
 pub fn write_file(report: &Report<'_>, format: Format, path: &Path) -> Result<()> {
     let failed = |error: io::Error| {
-        Error::output(format!("cannot write `{}`: {error}; choose another place with -of.", path.display()))
+        Error::output(format!("cannot write `{}`: {error}; choose another place with -of", path.display()))
     };
     // A device or a pipe cannot be replaced by renaming.
     let is_special = fs::metadata(path).is_ok_and(|metadata| !metadata.is_file());
