@@ -1,0 +1,31 @@
+//! Qwen3-ASR speech recognition on machines without a big GPU: quantized, offline, in little memory.
+//!
+//! ```no_run
+//! use qasr::{Model, ModelFiles, ModelOptions, Options, audio};
+//!
+//! # fn main() -> qasr::Result<()> {
+//! let files = ModelFiles::find("models/Qwen3-ASR-0.6B-q8_0.gguf".as_ref())?;
+//! let model = Model::open(&files, &ModelOptions::default())?; // immutable, Send + Sync, cheap to clone
+//! let recording = audio::read_path("speech.flac".as_ref(), &audio::ReadOptions::default())?;
+//! let transcript = qasr::transcribe(&model, &recording.pcm, &Options::default(), &mut |_| {})?;
+//! println!("{}", transcript.text);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! The rooms, in the order audio passes them: [`audio`] → [`mel`] → [`model`] → [`text`] → [`transcript`];
+//! [`transcribe`](transcribe()) is the offline driver. The library prints nothing and ends no process.
+
+pub mod audio;
+pub mod error;
+pub mod mel;
+pub mod model;
+pub mod text;
+pub mod transcribe;
+pub mod transcript;
+pub mod units;
+
+pub use error::{Error, ErrorKind, Result};
+pub use model::{Model, ModelFiles, ModelOptions};
+pub use transcribe::{Options, Progress, transcribe};
+pub use transcript::{Segment, Timings, Transcript, Warning};

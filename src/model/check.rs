@@ -1,0 +1,141 @@
+//! Every tensor of a model file, against what the sizes demand; and every stored scale, against not-a-number.
+//!
+//! llama.cpp and ggml end the process on some contradictions. Whatever passes here, they can load.
+
+use crate::error::{Error, Result};
+use qasr_format::{Gguf, GgmlType, TensorInfo};
+use std::fs::File;
+use std::io::{BufReader, Read, Seek, SeekFrom};
+
+/// Types the encoder's and decoder's products are computed with on every backend.
+const COMPUTABLE: [GgmlType; 10] = [
+    GgmlType::F32,
+    GgmlType::F16,
+    GgmlType::BF16,
+    GgmlType::Q8_0,
+    GgmlType::Q6_K,
+    GgmlType::Q5_K,
+    GgmlType::Q5_0,
+    GgmlType::Q4_K,
+    GgmlType::Q4_0,
+    GgmlType::IQ4_NL,
+];
+
+/// Checks names, shapes and types of all tensors; `optional` may be there or not.
+///
+/// # Errors
+/// [`crate::ErrorKind::Model`], one sentence that lists everything missing, misshapen or unknown.
+pub fn tensors(file: &Gguf, expected: &[(String, Vec<u64>)], optional: &[(String, Vec<u64>)]) -> Result<()> {
+    let mut faults = Vec::new();
+    for (name, dims) in expected {
+        match file.tensor(name) {
+            None => faults.push(format!("'{name}' is missing")),
+            Some(tensor) => fault(tensor, dims, &mut faults),
+        }
+    }
+    for (name, dims) in optional {
+        if let Some(tensor) = file.tensor(name) {
+            fault(tensor, dims, &mut faults);
+        }
+    }
+    let known = |name: &str| expected.iter().chain(optional).any(|(known, _)| known == name);
+    if file.tensors().len() > expected.len() {
+        faults.extend(file.tensors().iter().filter(|tensor| !known(&tensor.name)).map(|tensor| format!("'{}' is unknown", tensor.name)));
+    }
+    if faults.is_empty() {
+        return Ok(());
+    }
+    let more = faults.len().saturating_sub(8);
+    faults.truncate(8);
+    let more = if more > 0 { format!("; and {more} more") } else { String::new() };
+    Err(Error::model(format!("{}: its tensors are not those of a Qwen3-ASR model: {}{more}", file.path().display(), faults.join("; "))))
+}
+
+fn fault(tensor: &TensorInfo, dims: &[u64], faults: &mut Vec<String>) {
+    // Trailing extents of 1 are written by some and left out by others.
+    let trimmed = |dims: &[u64]| dims.iter().rposition(|dim| *dim != 1).map_or(1, |last| last + 1);
+    if tensor.dims[..trimmed(&tensor.dims)] != dims[..trimmed(dims)] {
+        faults.push(format!("'{}' has the shape {:?} where {dims:?} is needed", tensor.name, tensor.dims));
+    } else if !COMPUTABLE.contains(&tensor.kind) {
+        faults.push(format!("'{}' is stored as {}, which this build does not compute with", tensor.name, tensor.kind.name()));
+    } else if dims.iter().filter(|dim| **dim > 1).count() <= 1 && tensor.kind != GgmlType::F32 {
+        faults.push(format!("'{}' is stored as {}; vectors are kept as f32", tensor.name, tensor.kind.name()));
+    }
+}
+
+/// Where the half-precision scales lie in one block of a type: byte offsets. `None` for types without blocks.
+fn scales(kind: GgmlType) -> Option<&'static [usize]> {
+    match kind {
+        GgmlType::Q8_0 | GgmlType::Q5_0 | GgmlType::Q4_0 | GgmlType::IQ4_NL => Some(&[0]),
+        GgmlType::Q4_K | GgmlType::Q5_K => Some(&[0, 2]),
+        GgmlType::Q6_K => Some(&[208]),
+        _ => None,
+    }
+}
+
+/// Half precision: exponent all ones means infinite or not a number.
+fn half_is_finite(bytes: [u8; 2]) -> bool {
+    u16::from_le_bytes(bytes) & 0x7c00 != 0x7c00
+}
+
+/// Whether all scales (or values) in whole blocks of a type are finite.
+fn is_finite(kind: GgmlType, data: &[u8]) -> bool {
+    if let Some(places) = scales(kind) {
+        let block = kind.block_bytes() as usize;
+        return data.chunks_exact(block).all(|block| places.iter().all(|at| half_is_finite([block[*at], block[*at + 1]])));
+    }
+    match kind {
+        GgmlType::F32 => data.chunks_exact(4).all(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]).is_finite()),
+        GgmlType::F16 => data.chunks_exact(2).all(|b| half_is_finite([b[0], b[1]])),
+        GgmlType::BF16 => data.chunks_exact(2).all(|b| u16::from_le_bytes([b[0], b[1]]) & 0x7f80 != 0x7f80),
+        _ => true,
+    }
+}
+
+/// Reads every tensor once, in strips, and refuses scales that are infinite or not a number: one such scale turns
+/// every later activation, and so the whole text, into nonsense.
+///
+/// # Errors
+/// [`crate::ErrorKind::Model`], naming the first tensor found.
+pub fn finite(file: &Gguf) -> Result<()> {
+    let path = file.path().display();
+    let unreadable = |error: std::io::Error| Error::model(format!("{path}: cannot be read: {error}"));
+    let mut reader = BufReader::with_capacity(0, File::open(file.path()).map_err(unreadable)?);
+    let mut strip = vec![0u8; 1 << 20];
+    for tensor in file.tensors() {
+        let block = tensor.kind.block_bytes() as usize;
+        let whole_blocks = strip.len() / block * block;
+        reader.seek(SeekFrom::Start(tensor.offset)).map_err(unreadable)?;
+        let mut left = tensor.bytes as usize;
+        while left > 0 {
+            let part = &mut strip[..left.min(whole_blocks)];
+            reader.read_exact(part).map_err(unreadable)?;
+            if !is_finite(tensor.kind, part) {
+                return Err(Error::model(format!("{path}: tensor '{}' holds a scale that is not a finite number: the file is damaged, convert or download it again", tensor.name)));
+            }
+            left -= part.len();
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_computable_type_notices_a_bad_scale() {
+        for kind in COMPUTABLE {
+            let block = kind.block_bytes() as usize;
+            let mut data = vec![0u8; block * 3];
+            assert!(is_finite(kind, &data), "{}", kind.name());
+            let places = scales(kind).unwrap_or(&[0]);
+            for place in places {
+                let size = if kind == GgmlType::F32 { 4 } else { 2 };
+                data[block + place..block + place + size].fill(0xff);
+                assert!(!is_finite(kind, &data), "{} at {place}", kind.name());
+                data[block + place..block + place + size].fill(0);
+            }
+        }
+    }
+}

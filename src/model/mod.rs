@@ -1,0 +1,17 @@
+//! LogMel → audio embeddings → token ids: the model, as files, sizes, encoder and decoder.
+//!
+//! The only room that touches [`ggml`]. A [`Model`] is immutable and shared; what changes belongs to a session.
+
+pub mod check;
+pub mod config;
+pub mod decoder;
+pub mod demo;
+pub mod encoder;
+pub mod files;
+mod open;
+
+pub use config::{DecoderConfig, EncoderConfig};
+pub use decoder::{CacheType, DecoderSession};
+pub use encoder::{AudioEmbeddings, Encoder};
+pub use files::ModelFiles;
+pub use open::{Model, ModelInfo, ModelOptions};

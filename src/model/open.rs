@@ -1,0 +1,191 @@
+//! Opening a model: headers first and checked, then weights, vocabulary and scales side by side.
+
+use super::config::{DecoderConfig, EncoderConfig};
+use super::decoder::{self, CacheType, DecoderSession};
+use super::encoder::Encoder;
+use super::{ModelFiles, check, demo};
+use crate::error::{Error, Result};
+use crate::text::{Tokenizer, Vocabulary};
+use qasr_format::Gguf;
+use qasr_format::schema::{general, own, tensors, tokenizer};
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// How to open a model.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct ModelOptions {
+    /// Worker threads; 0 means as many as the process may use.
+    pub threads: usize,
+    /// Keep the decoder's weights in the mapped file.
+    pub mmap: bool,
+    /// Copy weights into the layout the CPU multiplies fastest, where their type has one (about twice the prefill
+    /// speed for q4_0, at the price of private memory).
+    pub repack: bool,
+    /// Storage of the attention cache.
+    pub cache: CacheType,
+    /// Read every stored scale once and refuse files with infinite or undefined ones.
+    pub check_scales: bool,
+}
+
+impl Default for ModelOptions {
+    fn default() -> Self {
+        Self { threads: 0, mmap: true, repack: true, cache: CacheType::F16, check_scales: true }
+    }
+}
+
+/// What a model says about itself, for reports.
+#[derive(Debug, Clone, Default)]
+pub struct ModelInfo {
+    /// `general.name`, or the file's name.
+    pub name: String,
+    /// Recipe of the decoder file, when it says so; otherwise the type of its first matrix.
+    pub decoder_type: String,
+    /// The same of the encoder file.
+    pub encoder_type: String,
+    /// Bytes of both files.
+    pub file_bytes: u64,
+    /// Whether this is the embedded demo model.
+    pub is_demo: bool,
+}
+
+/// An immutable model: cheap to clone, shared by any number of sessions.
+#[derive(Clone)]
+pub struct Model {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    encoder: Encoder,
+    decoder: Arc<ggml::llama::Model>,
+    decoder_config: DecoderConfig,
+    tokenizer: Tokenizer,
+    options: ModelOptions,
+    info: ModelInfo,
+    load_time: Duration,
+}
+
+impl Model {
+    /// Opens a pair of files. Everything is checked before C sees it.
+    ///
+    /// # Errors
+    /// [`crate::ErrorKind::Model`] for files that are missing, damaged, of another architecture, or not a pair.
+    pub fn open(files: &ModelFiles, options: &ModelOptions) -> Result<Self> {
+        let start = Instant::now();
+        let refuse = |error: qasr_format::GgufError| Error::model(error.to_string());
+        let decoder_file = Gguf::open(&files.decoder).map_err(refuse)?;
+        let encoder_file = Gguf::open(&files.encoder).map_err(refuse)?;
+        let decoder_config = DecoderConfig::read(&decoder_file)?;
+        let encoder_config = EncoderConfig::read(&encoder_file)?;
+        let head = (tensors::OUTPUT.to_owned(), vec![decoder_config.sizes.width, decoder_config.sizes.vocabulary]);
+        check::tensors(&decoder_file, &decoder_config.sizes.tensors(), &[head])?;
+        check::tensors(&encoder_file, &encoder_config.sizes.tensors(), &[])?;
+        check_pair(&decoder_file, &encoder_file, &decoder_config, &encoder_config)?;
+
+        // The decoder's vocabulary and repacking take longest; everything else is done meanwhile.
+        let load = ggml::llama::LoadOptions { mmap: options.mmap, repack: options.repack, gpu_layers: 0 };
+        let (decoder, rest) = thread::scope(|scope| {
+            let decoder = scope.spawn(|| ggml::llama::Model::load(&files.decoder, load));
+            let rest = || -> Result<_> {
+                let encoder = Encoder::open(&encoder_file, encoder_config, options.threads, options.repack)?;
+                let tokenizer = read_tokenizer(&decoder_file)?;
+                if options.check_scales {
+                    check::finite(&encoder_file)?;
+                    check::finite(&decoder_file)?;
+                }
+                Ok((encoder, tokenizer))
+            };
+            let rest = rest();
+            (decoder.join(), rest)
+        });
+        let (encoder, tokenizer) = rest?;
+        let decoder = decoder.map_err(|_| Error::internal("loading the decoder failed"))?;
+        let decoder = decoder.map_err(|error| Error::model(format!("{}: llama.cpp could not load it: {error}", files.decoder.display())))?;
+        let info = describe(&decoder_file, &encoder_file);
+        let load_time = start.elapsed();
+        Ok(Self { inner: Arc::new(Inner { encoder, decoder, decoder_config, tokenizer, options: options.clone(), info, load_time }) })
+    }
+
+    /// Opens the demo model that travels inside the program.
+    pub fn open_demo(options: &ModelOptions) -> Result<Self> {
+        let unpacked = demo::unpack()?;
+        let mut model = Self::open(&unpacked.files, options)?;
+        // On systems where a mapped file cannot be removed the folder simply stays until the next clean-up.
+        if let Some(inner) = Arc::get_mut(&mut model.inner) {
+            inner.info.name = "demo".into();
+            inner.info.is_demo = true;
+        }
+        Ok(model)
+    }
+
+    /// The audio encoder.
+    pub fn encoder(&self) -> &Encoder {
+        &self.inner.encoder
+    }
+
+    /// The decoder's sizes.
+    pub fn decoder_config(&self) -> &DecoderConfig {
+        &self.inner.decoder_config
+    }
+
+    /// A fresh decoding session of at least `capacity` positions over the shared weights.
+    pub fn session(&self, capacity: usize) -> Result<Box<dyn DecoderSession>> {
+        decoder::open(&self.inner.decoder, capacity, self.inner.options.threads, self.inner.options.cache)
+    }
+
+    /// The vocabulary.
+    pub fn tokenizer(&self) -> &Tokenizer {
+        &self.inner.tokenizer
+    }
+
+    /// What the files say about themselves.
+    pub fn info(&self) -> &ModelInfo {
+        &self.inner.info
+    }
+
+    /// How long opening took.
+    pub fn load_time(&self) -> Duration {
+        self.inner.load_time
+    }
+}
+
+/// A decoder and an encoder that do not belong together are refused: widths must agree, and, where both files carry
+/// one, the hash of the checkpoint they were made from.
+fn check_pair(decoder: &Gguf, encoder: &Gguf, decoder_config: &DecoderConfig, encoder_config: &EncoderConfig) -> Result<()> {
+    let (width, projection) = (decoder_config.sizes.width, encoder_config.sizes.projection);
+    let apart = |why: String| Error::model(format!("{} and {} are not a pair: {why}", decoder.path().display(), encoder.path().display()));
+    if width != projection {
+        return Err(apart(format!("the decoder is {width} wide, the encoder gives rows of {projection}")));
+    }
+    if let (Ok(one), Ok(other)) = (decoder.str(own::SOURCE_SHA256), encoder.str(own::SOURCE_SHA256))
+        && one != other
+    {
+        return Err(apart("they were made from different checkpoints".into()));
+    }
+    Ok(())
+}
+
+fn read_tokenizer(file: &Gguf) -> Result<Tokenizer> {
+    let refuse = |error: qasr_format::GgufError| Error::model(error.to_string());
+    Tokenizer::new(Vocabulary {
+        tokens: file.strings(tokenizer::TOKENS).map_err(refuse)?.to_vec(),
+        token_types: file.i32s(tokenizer::TOKEN_TYPE).map_err(refuse)?.to_vec(),
+        merges: file.strings(tokenizer::MERGES).map_err(refuse)?.to_vec(),
+    })
+}
+
+fn describe(decoder: &Gguf, encoder: &Gguf) -> ModelInfo {
+    let recipe = |file: &Gguf, matrix: &str| {
+        let from_tensor = || file.tensor(matrix).map_or("unknown".to_owned(), |tensor| tensor.kind.name().to_owned());
+        file.str(own::RECIPE).map_or_else(|_| from_tensor(), str::to_owned)
+    };
+    let from_path = || decoder.path().file_stem().unwrap_or_default().to_string_lossy().into_owned();
+    ModelInfo {
+        name: decoder.str(general::NAME).map_or_else(|_| from_path(), str::to_owned),
+        decoder_type: recipe(decoder, &tensors::decoder_layer(0, tensors::decoder_part::ATTN_Q)),
+        encoder_type: recipe(encoder, &tensors::encoder_layer(0, tensors::encoder_layer_part::ATTN_Q, tensors::Which::Weight)),
+        file_bytes: decoder.file_len() + encoder.file_len(),
+        is_demo: false,
+    }
+}

@@ -1,0 +1,341 @@
+//! An arena of graph nodes with every shape checked before ggml sees it, and the executor that computes them.
+//!
+//! Extents are written fastest first, as ggml does: a node of `[1024, 104]` is 104 rows of 1024 values.
+
+use crate::weights::Context;
+use crate::{Backend, Error, Result};
+use ggml_sys as sys;
+use std::cell::Cell;
+use std::marker::PhantomData;
+use std::ptr::NonNull;
+
+/// A value in a graph: a weight, an input or the result of an operation. Cannot outlive what it lives in.
+#[derive(Clone, Copy)]
+pub struct Node<'a> {
+    raw: NonNull<sys::ggml_tensor>,
+    home: PhantomData<&'a ()>,
+}
+
+impl Node<'_> {
+    pub(crate) fn from_raw(raw: NonNull<sys::ggml_tensor>) -> Self {
+        Self { raw, home: PhantomData }
+    }
+
+    fn ptr(&self) -> *mut sys::ggml_tensor {
+        self.raw.as_ptr()
+    }
+
+    /// Extents, fastest first.
+    pub fn dims(&self) -> [usize; 4] {
+        // SAFETY: the node's home outlives it, so the description is live; extents never change.
+        let ne = unsafe { (*self.ptr()).ne };
+        ne.map(|extent| extent as usize)
+    }
+
+    /// Number of values.
+    pub fn len(&self) -> usize {
+        self.dims().iter().product()
+    }
+
+    /// Never: a node has at least one value.
+    pub fn is_empty(&self) -> bool {
+        false
+    }
+
+    fn kind(&self) -> u32 {
+        // SAFETY: as in `dims`.
+        unsafe { (*self.ptr()).type_ }
+    }
+
+    fn is_contiguous(&self) -> bool {
+        // SAFETY: as in `dims`.
+        unsafe { sys::ggml_is_contiguous(self.ptr()) }
+    }
+}
+
+/// Where the nodes of one graph live.
+pub struct Arena {
+    context: Context,
+    room: Cell<usize>,
+    closed: Cell<bool>,
+    max_nodes: usize,
+}
+
+impl Arena {
+    /// Room for `max_nodes` nodes; running out is an error, not an abort.
+    pub fn new(max_nodes: usize) -> Result<Self> {
+        // SAFETY: returns a size computed from its argument.
+        let graph = unsafe { sys::ggml_graph_overhead_custom(max_nodes, false) };
+        Ok(Self { context: Context::new(max_nodes, graph)?, room: Cell::new(max_nodes), closed: Cell::new(false), max_nodes })
+    }
+
+    fn take(&self, nodes: usize) -> Result<*mut sys::ggml_context> {
+        let left = self.room.get().checked_sub(nodes).ok_or_else(|| Error::new(format!("a graph of more than {} nodes", self.max_nodes)))?;
+        self.room.set(left);
+        Ok(self.context.raw())
+    }
+
+    /// Ends building: an arena has room for one graph, and a second would end the process.
+    fn close(&self) -> Result<()> {
+        self.room.set(0);
+        if self.closed.replace(true) {
+            return Err(Error::new("a second run of one arena"));
+        }
+        Ok(())
+    }
+
+    fn wrap(&self, raw: *mut sys::ggml_tensor) -> Result<Node<'_>> {
+        NonNull::new(raw).map(Node::from_raw).ok_or_else(|| Error::new("ggml returned no node"))
+    }
+
+    /// A value given when the graph runs: f32, up to four extents.
+    pub fn input(&self, dims: &[usize]) -> Result<Node<'_>> {
+        if dims.is_empty() || dims.len() > 4 || dims.contains(&0) || dims.iter().product::<usize>() > 1 << 31 {
+            return Err(Error::new(format!("an input of shape {dims:?}")));
+        }
+        let extents: Vec<i64> = dims.iter().map(|dim| *dim as i64).collect();
+        let context = self.take(1)?;
+        // SAFETY: room was taken; one to four positive extents.
+        let raw = unsafe { sys::ggml_new_tensor(context, sys::GGML_TYPE_F32, extents.len() as i32, extents.as_ptr()) };
+        let node = self.wrap(raw)?;
+        // SAFETY: the node was just made.
+        unsafe { sys::ggml_set_input(node.ptr()) };
+        Ok(node)
+    }
+
+    /// `rows x weight`: `[k, n]` by `[k, m, b, c]` gives `[n, m, b, c]`; the weight may repeat over `b` and `c`.
+    pub fn mul_mat<'a>(&'a self, weight: Node<'a>, rows: Node<'a>) -> Result<Node<'a>> {
+        let (w, r) = (weight.dims(), rows.dims());
+        if w[0] != r[0] || !r[2].is_multiple_of(w[2]) || !r[3].is_multiple_of(w[3]) || rows.kind() != sys::GGML_TYPE_F32 {
+            return Err(Error::new(format!("a product of {w:?} by {r:?}")));
+        }
+        let context = self.take(1)?;
+        // SAFETY: room was taken; shapes agree as ggml_can_mul_mat demands; the right side is f32.
+        self.wrap(unsafe { sys::ggml_mul_mat(context, weight.ptr(), rows.ptr()) })
+    }
+
+    /// `a + b`, with `b` repeated to the shape of `a`.
+    pub fn add<'a>(&'a self, a: Node<'a>, b: Node<'a>) -> Result<Node<'a>> {
+        let context = self.repeats("sum", a, b)?;
+        // SAFETY: room was taken; `b` repeats into `a`; both are f32.
+        self.wrap(unsafe { sys::ggml_add(context, a.ptr(), b.ptr()) })
+    }
+
+    /// `a * b` value by value, with `b` repeated to the shape of `a`.
+    pub fn mul<'a>(&'a self, a: Node<'a>, b: Node<'a>) -> Result<Node<'a>> {
+        let context = self.repeats("product", a, b)?;
+        // SAFETY: room was taken; `b` repeats into `a`; both are f32.
+        self.wrap(unsafe { sys::ggml_mul(context, a.ptr(), b.ptr()) })
+    }
+
+    fn repeats(&self, what: &str, a: Node<'_>, b: Node<'_>) -> Result<*mut sys::ggml_context> {
+        let (x, y) = (a.dims(), b.dims());
+        let fits = x.iter().zip(&y).all(|(x, y)| x.is_multiple_of(*y));
+        if !fits || a.kind() != sys::GGML_TYPE_F32 || b.kind() != sys::GGML_TYPE_F32 {
+            return Err(Error::new(format!("a {what} of {x:?} and {y:?}")));
+        }
+        self.take(1)
+    }
+
+    /// Layer normalisation of each row, without weight and bias.
+    pub fn norm<'a>(&'a self, a: Node<'a>, epsilon: f32) -> Result<Node<'a>> {
+        self.need_f32("normalisation", a)?;
+        let context = self.take(1)?;
+        // SAFETY: room was taken; the node is f32 with contiguous rows.
+        self.wrap(unsafe { sys::ggml_norm(context, a.ptr(), epsilon) })
+    }
+
+    /// The exact (erf) GELU.
+    pub fn gelu_erf<'a>(&'a self, a: Node<'a>) -> Result<Node<'a>> {
+        self.need_f32("gelu", a)?;
+        let context = self.take(1)?;
+        // SAFETY: room was taken; the node is contiguous f32.
+        self.wrap(unsafe { sys::ggml_gelu_erf(context, a.ptr()) })
+    }
+
+    /// Softmax of each row after multiplying by `scale`.
+    pub fn soft_max<'a>(&'a self, a: Node<'a>, scale: f32) -> Result<Node<'a>> {
+        self.need_f32("softmax", a)?;
+        let context = self.take(1)?;
+        // SAFETY: room was taken; contiguous f32; no mask.
+        self.wrap(unsafe { sys::ggml_soft_max_ext(context, a.ptr(), std::ptr::null_mut(), scale, 0.0) })
+    }
+
+    /// The same values in another shape.
+    pub fn reshape<'a>(&'a self, a: Node<'a>, dims: [usize; 4]) -> Result<Node<'a>> {
+        if dims.iter().product::<usize>() != a.len() || !a.is_contiguous() {
+            return Err(Error::new(format!("{:?} in the shape {dims:?}", a.dims())));
+        }
+        let context = self.take(1)?;
+        let [x, y, z, w] = dims.map(|dim| dim as i64);
+        // SAFETY: room was taken; contiguous, and the number of values is the same.
+        self.wrap(unsafe { sys::ggml_reshape_4d(context, a.ptr(), x, y, z, w) })
+    }
+
+    /// A view in which extent `i` of `a` becomes extent `axes[i]`.
+    pub fn permute<'a>(&'a self, a: Node<'a>, axes: [usize; 4]) -> Result<Node<'a>> {
+        let mut seen = [false; 4];
+        for axis in axes {
+            match seen.get_mut(axis) {
+                Some(place) if !*place => *place = true,
+                _ => return Err(Error::new(format!("a permutation by {axes:?}"))),
+            }
+        }
+        let context = self.take(1)?;
+        let [x, y, z, w] = axes.map(|axis| axis as i32);
+        // SAFETY: room was taken; the axes are a permutation of 0..4.
+        self.wrap(unsafe { sys::ggml_permute(context, a.ptr(), x, y, z, w) })
+    }
+
+    /// A contiguous copy, for what follows a permutation.
+    pub fn contiguous<'a>(&'a self, a: Node<'a>) -> Result<Node<'a>> {
+        let context = self.take(1)?;
+        // SAFETY: room was taken; any f32 view can be copied.
+        self.wrap(unsafe { sys::ggml_cont(context, a.ptr()) })
+    }
+
+    /// The patches a square convolution multiplies: image `[w, h, c, n]` and kernel `[k, k, c, out]` give
+    /// `[k*k*c, w', h', n]` with `w' = (w + 2*pad - k)/stride + 1`.
+    pub fn im2col<'a>(&'a self, kernel: Node<'a>, image: Node<'a>, stride: usize, pad: usize) -> Result<Node<'a>> {
+        let (k, i) = (kernel.dims(), image.dims());
+        let fits = k[2] == i[2] && k[0] == k[1] && stride > 0 && i[0] + 2 * pad >= k[0] && i[1] + 2 * pad >= k[1];
+        if !fits || image.kind() != sys::GGML_TYPE_F32 || !image.is_contiguous() {
+            return Err(Error::new(format!("a convolution of {i:?} with {k:?}")));
+        }
+        let context = self.take(1)?;
+        let (s, p) = (stride as i32, pad as i32);
+        // SAFETY: room was taken; channels agree, the padded image holds at least one patch, the image is f32.
+        self.wrap(unsafe { sys::ggml_im2col(context, kernel.ptr(), image.ptr(), s, s, p, p, 1, 1, true, sys::GGML_TYPE_F32) })
+    }
+
+    fn need_f32(&self, what: &str, a: Node<'_>) -> Result<()> {
+        if a.kind() == sys::GGML_TYPE_F32 && a.is_contiguous() {
+            return Ok(());
+        }
+        Err(Error::new(format!("a {what} of values that are not contiguous f32")))
+    }
+}
+
+/// Computes graphs on one device and keeps the scratch memory between runs.
+pub struct Executor {
+    backend: Backend,
+    allocator: NonNull<sys::ggml_gallocr>,
+}
+
+// SAFETY: owned memory without thread affinity; every use takes `&mut self`.
+unsafe impl Send for Executor {}
+
+impl Drop for Executor {
+    fn drop(&mut self) {
+        // SAFETY: created in `new`, freed once, here, before the backend it allocates from.
+        unsafe { sys::ggml_gallocr_free(self.allocator.as_ptr()) };
+    }
+}
+
+impl Executor {
+    /// An executor with no memory yet; it grows to the largest graph it runs.
+    pub fn new(backend: Backend) -> Result<Self> {
+        // SAFETY: the backend is live.
+        let buft = unsafe { sys::ggml_backend_get_default_buffer_type(backend.raw()) };
+        // SAFETY: a live buffer type.
+        let allocator = NonNull::new(unsafe { sys::ggml_gallocr_new(buft) }).ok_or_else(|| Error::new("ggml could not make an allocator"))?;
+        Ok(Self { backend, allocator })
+    }
+
+    /// The device.
+    pub fn backend(&self) -> &Backend {
+        &self.backend
+    }
+
+    /// Computes `output` from `inputs`, each with as many values as its node. Errors: an input of another length,
+    /// a graph too large, memory that is not there.
+    pub fn run(&mut self, arena: &Arena, inputs: &[(Node<'_>, &[f32])], output: Node<'_>) -> Result<Vec<f32>> {
+        for (node, values) in inputs {
+            if node.len() != values.len() || node.kind() != sys::GGML_TYPE_F32 {
+                return Err(Error::new(format!("{} values for an input of {:?}", values.len(), node.dims())));
+            }
+        }
+        if output.kind() != sys::GGML_TYPE_F32 || !output.is_contiguous() {
+            return Err(Error::new("an output that is not contiguous f32"));
+        }
+        arena.close()?;
+        // SAFETY: the arena was sized with the overhead of one such graph, and this is the first.
+        let graph = unsafe { sys::ggml_new_graph_custom(arena.context.raw(), arena.max_nodes, false) };
+        // SAFETY: the node is live.
+        unsafe { sys::ggml_set_output(output.ptr()) };
+        // SAFETY: graph and node are live; the graph has room for every node the arena can hold.
+        unsafe { sys::ggml_build_forward_expand(graph, output.ptr()) };
+        // SAFETY: allocator and graph are live.
+        if !unsafe { sys::ggml_gallocr_alloc_graph(self.allocator.as_ptr(), graph) } {
+            return Err(Error::new("not enough memory for the graph"));
+        }
+        for (node, values) in inputs {
+            // SAFETY: the node is live.
+            if unsafe { (*node.ptr()).buffer }.is_null() {
+                return Err(Error::new("an input the output does not depend on"));
+            }
+            // SAFETY: the node is allocated and takes exactly the bytes of `values`.
+            unsafe { sys::ggml_backend_tensor_set(node.ptr(), values.as_ptr().cast(), 0, size_of_val(*values)) };
+        }
+        // SAFETY: backend and graph are live, every leaf is allocated or a loaded weight.
+        let status = unsafe { sys::ggml_backend_graph_compute(self.backend.raw(), graph) };
+        if status != sys::GGML_STATUS_SUCCESS {
+            return Err(Error::new(format!("ggml could not compute the graph (status {status})")));
+        }
+        let mut values = vec![0f32; output.len()];
+        // SAFETY: the output is allocated and holds exactly that many f32 values.
+        unsafe { sys::ggml_backend_tensor_get(output.ptr(), values.as_mut_ptr().cast(), 0, size_of_val(values.as_slice())) };
+        Ok(values)
+    }
+
+    /// Bytes of scratch memory held now.
+    pub fn scratch_bytes(&self) -> usize {
+        // SAFETY: the allocator is live and has one buffer.
+        unsafe { sys::ggml_gallocr_get_buffer_size(self.allocator.as_ptr(), 0) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn executor() -> Executor {
+        Executor::new(Backend::cpu(1).expect("a CPU")).expect("an allocator")
+    }
+
+    #[test]
+    fn a_product_is_what_it_says() {
+        let arena = Arena::new(8).expect("arena");
+        let (a, b) = (arena.input(&[2, 3]).expect("a"), arena.input(&[2, 2]).expect("b"));
+        let product = arena.mul_mat(a, b).expect("shapes agree");
+        assert_eq!(product.dims(), [3, 2, 1, 1]);
+        let values = executor().run(&arena, &[(a, &[1., 2., 3., 4., 5., 6.]), (b, &[1., 0., 0., 1.])], product).expect("runs");
+        assert_eq!(values, [1., 3., 5., 2., 4., 6.]);
+    }
+
+    #[test]
+    fn wrong_shapes_are_errors_not_aborts() {
+        let arena = Arena::new(8).expect("arena");
+        let (a, b) = (arena.input(&[2, 3]).expect("a"), arena.input(&[3, 2]).expect("b"));
+        assert!(arena.mul_mat(a, b).is_err());
+        assert!(arena.add(a, b).is_err());
+        assert!(arena.reshape(a, [5, 1, 1, 1]).is_err());
+        assert!(arena.permute(a, [0, 0, 1, 2]).is_err());
+        assert!(arena.im2col(a, b, 2, 1).is_err());
+        let turned = arena.permute(a, [1, 0, 2, 3]).expect("a view");
+        assert!(arena.gelu_erf(turned).is_err(), "a view that is not contiguous");
+        assert!(arena.input(&[0]).is_err());
+    }
+
+    #[test]
+    fn a_full_arena_and_a_second_run_are_errors() {
+        let arena = Arena::new(2).expect("arena");
+        let a = arena.input(&[2]).expect("first");
+        let sum = arena.add(a, a).expect("second");
+        assert!(arena.gelu_erf(sum).is_err());
+        let mut executor = executor();
+        assert_eq!(executor.run(&arena, &[(a, &[1., 2.])], sum).expect("runs"), [2., 4.]);
+        assert!(executor.run(&arena, &[(a, &[1., 2.])], sum).is_err());
+        assert!(executor.run(&arena, &[(a, &[1.])], sum).is_err());
+    }
+}

@@ -1,0 +1,266 @@
+//! A decoder model and its sessions, through llama.cpp. The caller has checked the file: llama.cpp ends the process
+//! on some contradictions, so nothing unchecked may come here.
+
+use crate::{Error, Result, backend, log, threads};
+use ggml_sys as sys;
+use std::ffi::CString;
+use std::path::Path;
+use std::ptr::NonNull;
+use std::sync::Arc;
+
+/// How to load a model.
+#[derive(Debug, Clone, Copy)]
+pub struct LoadOptions {
+    /// Keep weights in the mapped file; otherwise they are read into private memory.
+    pub mmap: bool,
+    /// Copy weights into the layout the CPU multiplies fastest, where one exists for their type.
+    pub repack: bool,
+    /// Layers to place on a GPU, where one is compiled in.
+    pub gpu_layers: u32,
+}
+
+/// Immutable weights and vocabulary.
+pub struct Model {
+    raw: NonNull<sys::llama_model>,
+}
+
+// SAFETY: llama.cpp never writes a model after loading; contexts only read it (llama.h: a model may serve several).
+unsafe impl Send for Model {}
+// SAFETY: as above.
+unsafe impl Sync for Model {}
+
+impl Drop for Model {
+    fn drop(&mut self) {
+        // SAFETY: loaded in `load`, freed once, here; sessions hold an `Arc`, so none is left.
+        unsafe { sys::llama_model_free(self.raw.as_ptr()) };
+    }
+}
+
+impl Model {
+    /// Loads a model file. Errors carry what llama.cpp logged.
+    pub fn load(path: &Path, options: LoadOptions) -> Result<Arc<Self>> {
+        backend::start();
+        let name = path.to_str().and_then(|text| CString::new(text).ok()).ok_or_else(|| Error::new("its path is not plain text"))?;
+        // SAFETY: returns a struct by value.
+        let mut params = unsafe { sys::llama_model_default_params() };
+        params.load_mode = if options.mmap { sys::LLAMA_LOAD_MODE_MMAP } else { sys::LLAMA_LOAD_MODE_NONE };
+        params.use_extra_bufts = options.repack;
+        params.n_gpu_layers = i32::try_from(options.gpu_layers).unwrap_or(i32::MAX);
+        log::take_errors();
+        // SAFETY: a NUL-terminated path and parameters whose pointers are all null.
+        let raw = unsafe { sys::llama_model_load_from_file(name.as_ptr(), params) };
+        NonNull::new(raw).map(|raw| Arc::new(Self { raw })).ok_or_else(|| Error::new(log::take_errors()))
+    }
+
+    /// Width of an embedding row.
+    pub fn width(&self) -> usize {
+        // SAFETY: the model is live.
+        unsafe { sys::llama_model_n_embd(self.raw.as_ptr()) as usize }
+    }
+
+    /// Rows of the vocabulary.
+    pub fn vocabulary(&self) -> usize {
+        // SAFETY: the model is live.
+        let vocab = unsafe { sys::llama_model_get_vocab(self.raw.as_ptr()) };
+        // SAFETY: the vocabulary belongs to the live model.
+        unsafe { sys::llama_vocab_n_tokens(vocab) as usize }
+    }
+
+    /// Positions that one embedding row takes: four for the three-axis rotary kinds, one otherwise.
+    fn positions_per_row(&self) -> usize {
+        // SAFETY: the model is live.
+        let kind = unsafe { sys::llama_model_rope_type(self.raw.as_ptr()) };
+        if kind == sys::LLAMA_ROPE_TYPE_MROPE || kind == sys::LLAMA_ROPE_TYPE_IMROPE { 4 } else { 1 }
+    }
+}
+
+/// Storage of the attention cache.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum CacheType {
+    /// Half precision: the default.
+    #[default]
+    F16,
+    /// Full precision, for comparisons.
+    F32,
+    /// Eight bits, for small memory.
+    Q8_0,
+}
+
+/// What a session needs to know in advance.
+#[derive(Debug, Clone, Copy)]
+pub struct SessionOptions {
+    /// Positions it can hold.
+    pub context_length: usize,
+    /// Rows computed at once in prefill; bounds the scratch memory.
+    pub rows_at_once: usize,
+    /// Worker threads; 0 means as many as the process may use.
+    pub threads: usize,
+    /// Storage of the attention cache.
+    pub cache: CacheType,
+}
+
+/// What goes into the decoder next, in order.
+#[derive(Debug, Clone, Copy)]
+pub enum Input<'a> {
+    /// Token ids, each below the vocabulary.
+    Tokens(&'a [u32]),
+    /// Whole rows of the model's width.
+    Rows(&'a [f32]),
+}
+
+/// One decoding state over a shared model.
+pub struct Session {
+    raw: NonNull<sys::llama_context>,
+    batch: NonNull<sys::llama_batch_ext>,
+    model: Arc<Model>,
+    position: usize,
+    context_length: usize,
+    has_logits: bool,
+}
+
+// SAFETY: a context has no thread affinity; every step takes `&mut self`, and logits borrow the session.
+unsafe impl Send for Session {}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        // SAFETY: made in `new`, freed once, here, before its context.
+        unsafe { sys::llama_batch_ext_free(self.batch.as_ptr()) };
+        // SAFETY: made in `new`, freed once, here, before the model's `Arc` is released.
+        unsafe { sys::llama_free(self.raw.as_ptr()) };
+    }
+}
+
+impl Session {
+    /// An empty session. Errors: not enough memory, or options llama.cpp refuses.
+    pub fn new(model: &Arc<Model>, options: SessionOptions) -> Result<Self> {
+        let too_large = |_| Error::new(format!("a context of {} positions", options.context_length));
+        let length = u32::try_from(options.context_length.max(1)).map_err(too_large)?;
+        let threads = if options.threads == 0 { threads::available() } else { options.threads };
+        // SAFETY: returns a struct by value.
+        let mut params = unsafe { sys::llama_context_default_params() };
+        params.n_ctx = length;
+        params.n_batch = length;
+        params.n_ubatch = length.min(u32::try_from(options.rows_at_once.max(1)).unwrap_or(u32::MAX));
+        params.n_outputs_max = 1;
+        params.n_threads = i32::try_from(threads).unwrap_or(1);
+        params.n_threads_batch = params.n_threads;
+        let kind = match options.cache {
+            CacheType::F16 => sys::GGML_TYPE_F16,
+            CacheType::F32 => sys::GGML_TYPE_F32,
+            CacheType::Q8_0 => sys::GGML_TYPE_Q8_0,
+        };
+        (params.type_k, params.type_v) = (kind, kind);
+        log::take_errors();
+        // SAFETY: the model is live and outlives the context (`Arc` below); all pointers in the parameters are null.
+        let raw = unsafe { sys::llama_init_from_model(model.raw.as_ptr(), params) };
+        let raw = NonNull::new(raw).ok_or_else(|| Error::new(format!("no decoder session: {}", log::take_errors())))?;
+        // SAFETY: the context is live.
+        let batch = unsafe { sys::llama_batch_ext_init(raw.as_ptr()) };
+        let Some(batch) = NonNull::new(batch) else {
+            // SAFETY: made above, owned by nobody else.
+            unsafe { sys::llama_free(raw.as_ptr()) };
+            return Err(Error::new("no decoder batch: not enough memory"));
+        };
+        Ok(Self { raw, batch, model: Arc::clone(model), position: 0, context_length: options.context_length, has_logits: false })
+    }
+
+    /// Positions filled so far.
+    pub fn position(&self) -> usize {
+        self.position
+    }
+
+    /// Puts everything given behind what is there, in one pass; logits of the last position follow.
+    /// Errors: a token outside the vocabulary, part of a row, more than the context holds; the session is then as before.
+    pub fn append(&mut self, inputs: &[Input<'_>]) -> Result<()> {
+        let (width, vocabulary) = (self.model.width(), self.model.vocabulary());
+        let mut added = 0;
+        for input in inputs {
+            added += match input {
+                Input::Tokens(ids) => match ids.iter().find(|id| **id as usize >= vocabulary) {
+                    Some(id) => return Err(Error::new(format!("token {id} of a vocabulary of {vocabulary}"))),
+                    None => ids.len(),
+                },
+                Input::Rows(values) if values.len().is_multiple_of(width) => values.len() / width,
+                Input::Rows(values) => return Err(Error::new(format!("{} values for rows of {width}", values.len()))),
+            };
+        }
+        if added == 0 {
+            return Err(Error::new("nothing to decode"));
+        }
+        if self.position + added > self.context_length {
+            return Err(Error::new(format!("{} positions in a context of {}", self.position + added, self.context_length)));
+        }
+        // SAFETY: the batch is live and ours alone.
+        unsafe { sys::llama_batch_ext_clear(self.batch.as_ptr()) };
+        let mut next = self.position;
+        for input in inputs {
+            match input {
+                Input::Tokens(ids) => {
+                    for id in *ids {
+                        // SAFETY: the batch is live; the id was checked.
+                        let index = unsafe { sys::llama_batch_ext_add_token(self.batch.as_ptr(), 0, *id as i32) };
+                        self.place(index, &[next as i32])?;
+                        next += 1;
+                    }
+                }
+                Input::Rows(values) => {
+                    let axes = self.model.positions_per_row();
+                    for row in values.chunks_exact(width) {
+                        let embedding = sys::llama_embd { data: row.as_ptr(), n_rows: 1, n_embd: width };
+                        // SAFETY: the row lives until `llama_process` below has returned.
+                        let index = unsafe { sys::llama_batch_ext_add_embd(self.batch.as_ptr(), 0, embedding) };
+                        let at = next as i32;
+                        self.place(index, &[at, at, at, 0][..axes])?;
+                        next += 1;
+                    }
+                }
+            }
+        }
+        // SAFETY: the batch is live and holds `added` entries.
+        let flagged = unsafe { sys::llama_batch_ext_set_output_logits(self.batch.as_ptr(), added as i32 - 1, true) };
+        self.has_logits = false;
+        log::take_errors();
+        // SAFETY: context and batch are live; ids, rows and positions were checked above.
+        let status = unsafe { sys::llama_process(self.raw.as_ptr(), sys::LLAMA_PROCESS_TYPE_DECODE, self.batch.as_ptr()) };
+        if status != 0 || !flagged {
+            let kept = self.position;
+            self.truncate(kept);
+            return Err(Error::new(format!("llama.cpp could not decode (status {status}): {}", log::take_errors())));
+        }
+        self.position = next;
+        self.has_logits = true;
+        Ok(())
+    }
+
+    fn place(&self, index: i32, position: &[i32]) -> Result<()> {
+        if index < 0 {
+            return Err(Error::new(format!("llama.cpp refused a batch entry (status {index})")));
+        }
+        // SAFETY: the entry was just added; as many positions are given as the model's entry takes.
+        if !unsafe { sys::llama_batch_ext_set_pos(self.batch.as_ptr(), index, position.as_ptr()) } {
+            return Err(Error::new("llama.cpp refused a position"));
+        }
+        Ok(())
+    }
+
+    /// Forgets everything from `position` on.
+    pub fn truncate(&mut self, position: usize) {
+        // SAFETY: the context is live.
+        let memory = unsafe { sys::llama_get_memory(self.raw.as_ptr()) };
+        // SAFETY: the memory belongs to the live context; removing a tail of the only sequence is always possible.
+        unsafe { sys::llama_memory_seq_rm(memory, 0, i32::try_from(position).unwrap_or(i32::MAX), -1) };
+        self.position = self.position.min(position);
+        self.has_logits = false;
+    }
+
+    /// Logits over the vocabulary for what follows the last position; none before the first [`Session::append`].
+    pub fn logits(&self) -> Option<&[f32]> {
+        if !self.has_logits {
+            return None;
+        }
+        // SAFETY: the last entry of the last batch had its logits asked for.
+        let logits = NonNull::new(unsafe { sys::llama_get_logits_ith(self.raw.as_ptr(), -1) })?;
+        // SAFETY: llama.cpp holds one f32 per vocabulary row there until the next decode, which needs `&mut self`.
+        Some(unsafe { std::slice::from_raw_parts(logits.as_ptr(), self.model.vocabulary()) })
+    }
+}

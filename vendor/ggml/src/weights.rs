@@ -1,0 +1,260 @@
+//! Tensors of one mapped file: read in place, or copied into the layout the CPU multiplies fastest.
+
+use crate::graph::Node;
+use crate::{Backend, Error, Result};
+use ggml_sys as sys;
+use memmap2::Mmap;
+use std::collections::HashMap;
+use std::ffi::c_void;
+use std::fs::File;
+use std::path::Path;
+use std::ptr::{self, NonNull};
+
+/// Kernels read tensors at this alignment; GGUF's default is the same.
+const ALIGNMENT: u64 = 32;
+
+/// Where one tensor lies in the file, and what it is.
+#[derive(Debug, Clone)]
+pub struct TensorSpec {
+    /// Name it is asked for by.
+    pub name: String,
+    /// ggml type id.
+    pub kind: u32,
+    /// Extents, fastest first, unused ones 1.
+    pub dims: [u64; 4],
+    /// First byte, from the start of the file.
+    pub offset: u64,
+    /// Whether it is only ever the left side of a matrix product, and so may be repacked.
+    pub matrix: bool,
+}
+
+/// The tensors of one file. Never written after loading, hence shared freely.
+pub struct Weights {
+    tensors: HashMap<String, NonNull<sys::ggml_tensor>>,
+    repacked_bytes: usize,
+    // Freed in this order: buffers before the contexts that describe them, the mapping last.
+    buffers: Vec<Buffer>,
+    _contexts: Vec<Context>,
+    _map: Mmap,
+}
+
+// SAFETY: nothing behind these pointers changes after `map` returns.
+unsafe impl Send for Weights {}
+// SAFETY: as above.
+unsafe impl Sync for Weights {}
+
+/// Owns one ggml backend buffer.
+struct Buffer(NonNull<sys::ggml_backend_buffer>);
+
+impl Drop for Buffer {
+    fn drop(&mut self) {
+        // SAFETY: owned by this value, freed once, here.
+        unsafe { sys::ggml_backend_buffer_free(self.0.as_ptr()) };
+    }
+}
+
+/// Owns one ggml context that holds tensor descriptions and no data.
+pub(crate) struct Context(NonNull<sys::ggml_context>);
+
+impl Drop for Context {
+    fn drop(&mut self) {
+        // SAFETY: owned by this value, freed once, here.
+        unsafe { sys::ggml_free(self.0.as_ptr()) };
+    }
+}
+
+impl Context {
+    /// Room for `tensors` descriptions and `extra` bytes.
+    pub(crate) fn new(tensors: usize, extra: usize) -> Result<Self> {
+        // SAFETY: returns a constant.
+        let overhead = unsafe { sys::ggml_tensor_overhead() };
+        let mem_size = tensors.checked_mul(overhead).and_then(|size| size.checked_add(extra)).ok_or_else(|| Error::new("too many tensors"))?;
+        let params = sys::ggml_init_params { mem_size: mem_size.max(overhead), mem_buffer: ptr::null_mut(), no_alloc: true };
+        // SAFETY: a null buffer asks ggml to allocate `mem_size` bytes itself.
+        NonNull::new(unsafe { sys::ggml_init(params) }).map(Self).ok_or_else(|| Error::new("ggml could not allocate a context"))
+    }
+
+    pub(crate) fn raw(&self) -> *mut sys::ggml_context {
+        self.0.as_ptr()
+    }
+
+    /// Describes a tensor; the caller has checked type and extents and left room for it.
+    fn describe(&self, spec: &TensorSpec) -> Result<NonNull<sys::ggml_tensor>> {
+        let dims = spec.dims.map(|dim| dim as i64);
+        // SAFETY: the context has room (sized by the caller), the type is known, four extents are given.
+        let tensor = unsafe { sys::ggml_new_tensor(self.raw(), spec.kind, 4, dims.as_ptr()) };
+        NonNull::new(tensor).ok_or_else(|| Error::new(format!("{}: ggml could not describe the tensor", spec.name)))
+    }
+}
+
+/// Bytes a tensor takes, or why it cannot exist.
+fn bytes(spec: &TensorSpec) -> Result<u64> {
+    let wrong = |why: &str| Error::new(format!("{}: {why}", spec.name));
+    if spec.kind >= sys::GGML_TYPE_COUNT {
+        return Err(wrong("unknown ggml type"));
+    }
+    // SAFETY: the type is below GGML_TYPE_COUNT.
+    let block = unsafe { sys::ggml_blck_size(spec.kind) } as u64;
+    // SAFETY: as above.
+    let size = unsafe { sys::ggml_type_size(spec.kind) } as u64;
+    if block == 0 || size == 0 || spec.dims.contains(&0) || !spec.dims[0].is_multiple_of(block) {
+        return Err(wrong("rows do not fill whole blocks of its type"));
+    }
+    let values = spec.dims.iter().try_fold(1u64, |total, dim| total.checked_mul(*dim)).filter(|total| *total < 1 << 40);
+    values.map(|total| total / block * size).ok_or_else(|| wrong("absurd extents"))
+}
+
+impl Weights {
+    /// Maps `path` and places the given tensors. With `repack`, matrices whose type the CPU multiplies faster in
+    /// another layout get a private copy in that layout, and their mapped pages are given back.
+    /// Errors: the file cannot be mapped, or a tensor does not fit inside it.
+    pub fn map(path: &Path, specs: &[TensorSpec], backend: &Backend, repack: bool) -> Result<Self> {
+        let file = File::open(path).map_err(|error| Error::new(format!("cannot open: {error}")))?;
+        // SAFETY: the mapping is private and read-only. Another process truncating the file while we read it would
+        // end us with SIGBUS; like every mmap loader we rely on model files being replaced by rename, not rewritten.
+        let map = unsafe { Mmap::map(&file) }.map_err(|error| Error::new(format!("cannot map: {error}")))?;
+        for spec in specs {
+            let end = spec.offset.checked_add(bytes(spec)?);
+            if end.is_none_or(|end| end > map.len() as u64) || !spec.offset.is_multiple_of(ALIGNMENT) {
+                return Err(Error::new(format!("{}: lies outside the file or off alignment", spec.name)));
+            }
+        }
+        let mut weights = Self { tensors: HashMap::new(), repacked_bytes: 0, buffers: Vec::new(), _contexts: Vec::new(), _map: map };
+        let fast = if repack { fast_types(backend) } else { Vec::new() };
+        let (copied, mapped): (Vec<_>, Vec<_>) =
+            specs.iter().partition(|spec| spec.matrix && fast.iter().any(|buft| accepts(backend, *buft, spec)));
+        weights.place_mapped(backend, &mapped)?;
+        weights.place_copies(backend, &copied, &fast)?;
+        Ok(weights)
+    }
+
+    fn place_mapped(&mut self, backend: &Backend, specs: &[&TensorSpec]) -> Result<()> {
+        let context = Context::new(specs.len(), 0)?;
+        let base = self._map.as_ptr().cast_mut().cast::<c_void>();
+        // SAFETY: the backend is live.
+        let device = unsafe { sys::ggml_backend_get_device(backend.raw()) };
+        // SAFETY: the mapping outlives the buffer (field order), is page-aligned, and is never written: graphs only
+        // read weights.
+        let buffer = unsafe { sys::ggml_backend_dev_buffer_from_host_ptr(device, base, self._map.len(), self._map.len()) };
+        let buffer = Buffer(NonNull::new(buffer).ok_or_else(|| Error::new("this device cannot use a mapped file"))?);
+        // SAFETY: the buffer is live.
+        unsafe { sys::ggml_backend_buffer_set_usage(buffer.0.as_ptr(), sys::GGML_BACKEND_BUFFER_USAGE_WEIGHTS) };
+        for spec in specs {
+            let tensor = context.describe(spec)?;
+            // SAFETY: `map` checked that the tensor lies inside the mapping.
+            let address = unsafe { base.byte_add(spec.offset as usize) };
+            // SAFETY: tensor and buffer are live, the address is inside the buffer with room for the whole tensor.
+            let status = unsafe { sys::ggml_backend_tensor_alloc(buffer.0.as_ptr(), tensor.as_ptr(), address) };
+            if status != sys::GGML_STATUS_SUCCESS {
+                return Err(Error::new(format!("{}: ggml could not place the tensor", spec.name)));
+            }
+            self.tensors.insert(spec.name.clone(), tensor);
+        }
+        self.buffers.push(buffer);
+        self._contexts.push(context);
+        Ok(())
+    }
+
+    fn place_copies(&mut self, backend: &Backend, specs: &[&TensorSpec], fast: &[sys::ggml_backend_buffer_type_t]) -> Result<()> {
+        for buft in fast {
+            let mine: Vec<_> = specs.iter().filter(|spec| !self.tensors.contains_key(&spec.name) && accepts(backend, *buft, spec)).collect();
+            if mine.is_empty() {
+                continue;
+            }
+            let context = Context::new(mine.len(), 0)?;
+            let mut tensors = Vec::with_capacity(mine.len());
+            for spec in &mine {
+                tensors.push(context.describe(spec)?);
+            }
+            // SAFETY: the context's tensors have no data yet; the buffer type is one the device listed.
+            let buffer = unsafe { sys::ggml_backend_alloc_ctx_tensors_from_buft(context.raw(), *buft) };
+            let buffer = Buffer(NonNull::new(buffer).ok_or_else(|| Error::new("not enough memory to repack the weights"))?);
+            // SAFETY: the buffer is live.
+            unsafe { sys::ggml_backend_buffer_set_usage(buffer.0.as_ptr(), sys::GGML_BACKEND_BUFFER_USAGE_WEIGHTS) };
+            // SAFETY: the buffer is live.
+            self.repacked_bytes += unsafe { sys::ggml_backend_buffer_get_size(buffer.0.as_ptr()) };
+            for (spec, tensor) in mine.iter().zip(&tensors) {
+                let (start, len) = (spec.offset as usize, bytes(spec)? as usize);
+                let source = self._map[start..start + len].as_ptr();
+                // SAFETY: the tensor is allocated and takes exactly `len` bytes, all of them inside the mapping.
+                unsafe { sys::ggml_backend_tensor_set(tensor.as_ptr(), source.cast(), 0, len) };
+                self.give_back(start, len);
+                self.tensors.insert(spec.name.clone(), *tensor);
+            }
+            self.buffers.push(buffer);
+            self._contexts.push(context);
+        }
+        Ok(())
+    }
+
+    /// Lets the system drop the pages of a range that will not be read again.
+    #[cfg(unix)]
+    fn give_back(&self, start: usize, len: usize) {
+        // SAFETY: a read-only file mapping: dropped pages come back from the file if they are touched again.
+        let _ = unsafe { self._map.unchecked_advise_range(memmap2::UncheckedAdvice::DontNeed, start, len) };
+    }
+
+    #[cfg(not(unix))]
+    fn give_back(&self, _start: usize, _len: usize) {}
+
+    /// The tensor of that name, as a node any graph can use while the weights live.
+    pub fn get(&self, name: &str) -> Result<Node<'_>> {
+        let tensor = self.tensors.get(name).ok_or_else(|| Error::new(format!("tensor {name} was not loaded")))?;
+        Ok(Node::from_raw(*tensor))
+    }
+
+    /// Bytes of private copies made for speed.
+    pub fn repacked_bytes(&self) -> usize {
+        self.repacked_bytes
+    }
+}
+
+/// The buffer types a CPU device offers beside its plain one; each holds weights in another layout.
+fn fast_types(backend: &Backend) -> Vec<sys::ggml_backend_buffer_type_t> {
+    let mut types = Vec::new();
+    // SAFETY: the backend is live.
+    let device = unsafe { sys::ggml_backend_get_device(backend.raw()) };
+    // SAFETY: the device of a live backend is registered.
+    let registry = unsafe { sys::ggml_backend_dev_backend_reg(device) };
+    // SAFETY: a live registry and a NUL-terminated name.
+    let address = unsafe { sys::ggml_backend_reg_get_proc_address(registry, c"ggml_backend_dev_get_extra_bufts".as_ptr()) };
+    if address.is_null() {
+        return types;
+    }
+    type GetExtra = unsafe extern "C" fn(sys::ggml_backend_dev_t) -> *mut sys::ggml_backend_buffer_type_t;
+    // SAFETY: ggml-backend.h gives this name exactly this type (`ggml_backend_dev_get_extra_bufts_t`).
+    let get: GetExtra = unsafe { std::mem::transmute(address) };
+    // SAFETY: called with a device of the registry it came from.
+    let mut entry = unsafe { get(device) };
+    while !entry.is_null() {
+        // SAFETY: the list ends with null, which ends this loop.
+        let buft = unsafe { *entry };
+        if buft.is_null() {
+            break;
+        }
+        types.push(buft);
+        // SAFETY: this entry was not the last.
+        entry = unsafe { entry.add(1) };
+    }
+    types
+}
+
+/// Whether the device can multiply this weight from that buffer type: asked the way the scheduler asks, with a
+/// product node whose weight sits in an empty buffer of the type.
+fn accepts(backend: &Backend, buft: sys::ggml_backend_buffer_type_t, spec: &TensorSpec) -> bool {
+    let Ok(context) = Context::new(3, 0) else { return false };
+    let Ok(weight) = context.describe(spec) else { return false };
+    // SAFETY: room for three tensors was made; a plain f32 matrix of matching row length.
+    let rows = unsafe { sys::ggml_new_tensor_2d(context.raw(), sys::GGML_TYPE_F32, spec.dims[0] as i64, 512) };
+    // SAFETY: row lengths agree, both tensors are live.
+    let product = unsafe { sys::ggml_mul_mat(context.raw(), weight.as_ptr(), rows) };
+    // SAFETY: the type is one the device listed.
+    let empty = unsafe { sys::ggml_backend_buft_alloc_buffer(buft, 0) };
+    let Some(empty) = NonNull::new(empty).map(Buffer) else { return false };
+    // SAFETY: the tensor is live and ours alone.
+    unsafe { (*weight.as_ptr()).buffer = empty.0.as_ptr() };
+    // SAFETY: the backend is live.
+    let device = unsafe { sys::ggml_backend_get_device(backend.raw()) };
+    // SAFETY: device and node are live; the check only reads.
+    unsafe { sys::ggml_backend_dev_supports_op(device, product) }
+}
