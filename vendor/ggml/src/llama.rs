@@ -150,6 +150,10 @@ impl Session {
             CacheType::Q8_0 => sys::GGML_TYPE_Q8_0,
         };
         (params.type_k, params.type_v) = (kind, kind);
+        // The fused attention kernel rounds to half precision inside; full precision needs the plain one.
+        if options.cache == CacheType::F32 {
+            params.flash_attn_type = sys::LLAMA_FLASH_ATTN_TYPE_DISABLED;
+        }
         log::take_errors();
         // SAFETY: the model is live and outlives the context (`Arc` below); all pointers in the parameters are null.
         let raw = unsafe { sys::llama_init_from_model(model.raw.as_ptr(), params) };
