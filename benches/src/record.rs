@@ -1,0 +1,134 @@
+//! Raw numbers on disk: `<record>/<date>/<name>.csv`, one row per run, warm-ups included, with its report beside it.
+//! Records are only ever added: a second one of the same name and day gets a number.
+
+use crate::failure::Failure;
+use crate::schedule::Run;
+use std::fs::{self, File};
+use std::io::{ErrorKind, Write};
+use std::path::{Path, PathBuf};
+
+const HEADER: &str = "round,contender,wall_s,user_s,system_s,peak_rss_kib,major_faults,involuntary_switches,load_before,exit_code,text\n";
+
+/// The runs as CSV, in the order in which they ran; round 0 is the warm-up. `load_before` is empty where unknown.
+pub fn csv(runs: &[Run]) -> String {
+    let mut csv = HEADER.to_owned();
+    for run in runs {
+        let execution = &run.execution;
+        let usage = &execution.usage;
+        let load = execution.load_before.map(|load| load.to_string()).unwrap_or_default();
+        csv.push_str(&format!(
+            "{},{},{:.6},{:.2},{:.2},{},{},{},{load},{},\"{}\"\n",
+            run.round,
+            run.label,
+            execution.wall.as_secs_f64(),
+            usage.user_s,
+            usage.system_s,
+            usage.peak_rss_kib,
+            usage.major_faults,
+            usage.involuntary_switches,
+            execution.exit_code,
+            escaped(&execution.text)
+        ));
+    }
+    csv
+}
+
+/// One line per run whatever the text holds: control characters and backslashes as in Rust, quotes doubled as in CSV.
+fn escaped(text: &str) -> String {
+    let mut escaped = String::new();
+    for c in text.chars() {
+        match c {
+            '"' => escaped.push_str("\"\""),
+            c if c.is_control() || c == '\\' => escaped.extend(c.escape_default()),
+            c => escaped.push(c),
+        }
+    }
+    escaped
+}
+
+/// Writes both files and returns their paths without suffix. `report` is given the CSV's file name.
+pub fn file(
+    record: &Path,
+    date: &str,
+    name: &str,
+    runs: &[Run],
+    report: impl Fn(&str) -> String,
+) -> Result<PathBuf, Failure> {
+    let folder = record.join(date);
+    fs::create_dir_all(&folder).map_err(|error| unwritable(&folder, &error))?;
+    for number in 1u32.. {
+        let stem = if number == 1 { name.to_owned() } else { format!("{name}-{number}") };
+        let csv_name = format!("{stem}.csv");
+        if write_new(&folder.join(&csv_name), &csv(runs))? {
+            let page = folder.join(format!("{stem}.md"));
+            if !write_new(&page, &report(&csv_name))? {
+                return Err(Failure::other(format!(
+                    "{} exists without its CSV: move it away and run again",
+                    page.display()
+                )));
+            }
+            return Ok(folder.join(stem));
+        }
+    }
+    Err(Failure::other(format!("{} is full of records called {name}", folder.display())))
+}
+
+/// Says whether the file was new; an existing one is left as it is.
+fn write_new(path: &Path, content: &str) -> Result<bool, Failure> {
+    let mut file = match File::create_new(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => return Ok(false),
+        Err(error) => return Err(unwritable(path, &error)),
+    };
+    file.write_all(content.as_bytes()).map_err(|error| unwritable(path, &error))?;
+    Ok(true)
+}
+
+fn unwritable(path: &Path, error: &std::io::Error) -> Failure {
+    Failure::other(format!("{} cannot be written ({error}): give --record a folder one can write to", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::schedule::tests::execution;
+
+    fn runs() -> Vec<Run> {
+        let mut second = execution(1500, "say \"one\"\nC:\\ ä");
+        second.load_before = None;
+        second.exit_code = 5;
+        vec![
+            Run { round: 0, label: "A", execution: execution(250, "one, two") },
+            Run { round: 1, label: "B", execution: second },
+        ]
+    }
+
+    #[test]
+    fn the_csv_is_exactly_this() {
+        let expected = "\
+round,contender,wall_s,user_s,system_s,peak_rss_kib,major_faults,involuntary_switches,load_before,exit_code,text
+0,A,0.250000,0.50,0.00,256000,0,0,0.5,0,\"one, two\"
+1,B,1.500000,3.00,0.00,1536000,0,0,,5,\"say \"\"one\"\"\\nC:\\\\ ä\"
+";
+        assert_eq!(csv(&runs()), expected);
+    }
+
+    #[test]
+    fn records_are_added_and_never_replaced() {
+        let record = std::env::temp_dir().join(format!("qasr-bench-record-{}", std::process::id()));
+        let report = |csv: &str| format!("raw: {csv}");
+        let first = file(&record, "2026-01-02", "start", &runs(), report).unwrap();
+        let second = file(&record, "2026-01-02", "start", &runs()[..1], report).unwrap();
+        let read = |suffix: &str| fs::read_to_string(record.join("2026-01-02").join(suffix)).unwrap();
+        let (raw, pages) = (read("start.csv"), [read("start.md"), read("start-2.md")]);
+        fs::write(record.join("2026-01-02/other.md"), "mine").unwrap();
+        let clash = file(&record, "2026-01-02", "other", &runs(), report);
+        let kept = read("other.md");
+        fs::remove_dir_all(&record).unwrap();
+        assert!(first.ends_with("2026-01-02/start") && second.ends_with("2026-01-02/start-2"));
+        assert_eq!(raw.lines().count(), 3);
+        assert_eq!(pages, ["raw: start.csv", "raw: start-2.csv"]);
+        assert!(clash.is_err());
+        assert_eq!(kept, "mine");
+    }
+}
