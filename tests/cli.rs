@@ -155,7 +155,7 @@ fn a_cut_text_is_reported_four_times() {
 }
 
 #[test]
-fn a_recording_without_speech_length_is_an_empty_text_with_a_warning() {
+fn a_recording_too_short_for_speech_is_an_empty_text_with_a_warning() {
     let scratch = Scratch::new("short");
     for samples in [0, 1, 200] {
         let short = scratch.write("short.wav", &wav(&vec![0; samples]));

@@ -35,9 +35,10 @@ Examples:
 
 const TRANSCRIBE_NOTES: &str = "\
 The text goes to standard output, one line per recording; everything else goes
-to standard error. WAV, FLAC, MP3, OGG/Vorbis, M4A/AAC and AIFF are read, at any
-rate and channel count. The flags of whisper-cli can be typed as they are there
-(-otxt, -of, -ot, -np, ...); those that cannot be honoured are refused.
+to standard error. WAV, FLAC, MP3, OGG (Vorbis, Opus), M4A (AAC, ALAC), AIFF, CAF
+and WebM are read, at any rate and channel count. The flags of whisper-cli can be
+typed as they are there (-otxt, -of, -ot, -np, ...); those that cannot be
+honoured are refused.
 
 Examples:
   qasr transcribe talk.wav
