@@ -209,7 +209,8 @@ fn image(frames: &[f32], width: usize) -> Vec<f32> {
     image
 }
 
-fn spec(tensor: &TensorInfo) -> TensorSpec {
+/// A tensor of a file as ggml is told about it.
+pub(super) fn spec(tensor: &TensorInfo) -> TensorSpec {
     let mut dims = [1; 4];
     dims[..tensor.dims.len()].copy_from_slice(&tensor.dims);
     // Convolution kernels are reshaped, which a repacked tensor does not survive; everything else with two extents

@@ -2,7 +2,7 @@
 
 use super::config::{DecoderConfig, EncoderConfig};
 use super::decoder::{self, CacheType, DecoderSession};
-use super::encoder::Encoder;
+use super::encoder::{Encoder, spec};
 use super::{ModelFiles, check, demo};
 use crate::error::{Error, Result};
 use crate::text::{Tokenizer, Vocabulary};
@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 pub struct ModelOptions {
     /// Worker threads; 0 means as many as the process may use.
     pub threads: usize,
-    /// Keep the decoder's weights in the mapped file.
+    /// Keep the decoder's weights in the mapped file, unless they are repacked anyway.
     pub mmap: bool,
     /// Copy weights into the layout the CPU multiplies fastest, where their type has one (about twice the prefill
     /// speed for q4_0, at the price of private memory).
@@ -84,7 +84,8 @@ impl Model {
         check_pair(&decoder_file, &encoder_file, &decoder_config, &encoder_config)?;
 
         // The decoder's vocabulary and repacking take longest; everything else is done meanwhile.
-        let load = ggml::llama::LoadOptions { mmap: options.mmap, repack: options.repack, gpu_layers: 0 };
+        let mmap = options.mmap && !(options.repack && is_repacked(&decoder_file)?);
+        let load = ggml::llama::LoadOptions { mmap, repack: options.repack, gpu_layers: 0 };
         let (decoder, rest) = thread::scope(|scope| {
             let decoder = scope.spawn(|| ggml::llama::Model::load(&files.decoder, load));
             let rest = || -> Result<_> {
@@ -148,6 +149,14 @@ impl Model {
     pub fn load_time(&self) -> Duration {
         self.inner.load_time
     }
+}
+
+/// Whether the decoder's matrices will be copied into another layout. Then the file is read, not mapped: the pages
+/// read for the copy would count beside it and double the peak.
+fn is_repacked(file: &Gguf) -> Result<bool> {
+    let backend = ggml::Backend::cpu(1).map_err(|error| Error::internal(error.to_string()))?;
+    let matrix = file.tensor(&tensors::decoder_layer(0, tensors::decoder_part::ATTN_Q));
+    Ok(matrix.is_some_and(|matrix| ggml::weights::is_repacked(&spec(matrix), &backend)))
 }
 
 /// A decoder and an encoder that do not belong together are refused: widths must agree, and, where both files carry

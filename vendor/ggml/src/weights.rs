@@ -209,6 +209,11 @@ impl Weights {
     }
 }
 
+/// Whether this device would multiply the tensor from a private copy in another layout.
+pub fn is_repacked(spec: &TensorSpec, backend: &Backend) -> bool {
+    bytes(spec).is_ok() && fast_types(backend).iter().any(|buft| accepts(backend, *buft, spec))
+}
+
 /// The buffer types a CPU device offers beside its plain one; each holds weights in another layout.
 fn fast_types(backend: &Backend) -> Vec<sys::ggml_backend_buffer_type_t> {
     let mut types = Vec::new();
