@@ -1,0 +1,251 @@
+//! Uncompressed samples: bytes in blocks to floats in [-1, 1].
+
+use super::Fault;
+use super::collect::Collector;
+use std::io::Read;
+
+/// Bytes read at a time, rounded down to whole frames.
+const BLOCK_BYTES: usize = 1 << 16;
+
+/// How one sample is written. Multi-byte samples are little-endian here; [`Layout::big_endian`] swaps first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Encoding {
+    /// 8 bits, 128 is silence.
+    Unsigned8,
+    /// 1 to 4 or 8 bytes, two's complement, the value in the upper bits.
+    Signed(u8),
+    /// 24 bits in 4 bytes: upper bits as Microsoft's text has it, or lower bits as some recorders write them.
+    Signed24In4,
+    Float32,
+    Float64,
+    MuLaw,
+    ALaw,
+}
+
+impl Encoding {
+    fn bytes(self) -> usize {
+        match self {
+            Self::Unsigned8 | Self::MuLaw | Self::ALaw => 1,
+            Self::Signed(bytes) => usize::from(bytes),
+            Self::Signed24In4 | Self::Float32 => 4,
+            Self::Float64 => 8,
+        }
+    }
+}
+
+/// Everything one must know to read headerless samples.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Layout {
+    pub(crate) encoding: Encoding,
+    pub(crate) big_endian: bool,
+    pub(crate) channels: u16,
+    pub(crate) rate: u32,
+}
+
+/// What became of the bytes that a header promised.
+pub(crate) enum Ended {
+    /// All promised bytes were there, or as many as wished were read.
+    AsPromised,
+    /// The source ended first.
+    Early,
+}
+
+/// Reads samples until `limit` bytes (or the end, without one) and gives them to `collector`.
+/// Memory does not depend on `limit`: it is a header's claim.
+pub(crate) fn read_samples(
+    source: &mut dyn Read,
+    layout: Layout,
+    limit: Option<u64>,
+    collector: &mut Collector,
+) -> Result<Ended, Fault> {
+    let channels = usize::from(layout.channels);
+    collector.format(layout.rate, channels)?;
+    let frame = layout.encoding.bytes() * channels;
+    let mut bytes = vec![0u8; (BLOCK_BYTES / frame).max(1) * frame];
+    let mut floats = Vec::new();
+    let mut left = limit.unwrap_or(u64::MAX);
+    let mut low_24 = None;
+    while left > 0 {
+        let want = bytes.len().min(usize::try_from(left).unwrap_or(usize::MAX));
+        let got = read_full(source, &mut bytes[..want])?;
+        left -= got as u64;
+        let whole = got - got % frame;
+        let block = &mut bytes[..whole];
+        if layout.big_endian {
+            block.chunks_exact_mut(layout.encoding.bytes()).for_each(<[u8]>::reverse);
+        }
+        floats.clear();
+        match layout.encoding {
+            Encoding::Signed24In4 => {
+                // Upper bits means an empty lowest byte in every sample.
+                let low = *low_24.get_or_insert_with(|| block.chunks_exact(4).any(|s| s[0] != 0));
+                if low {
+                    through_hound(block, 1, 24, 4, &mut floats)?;
+                } else {
+                    through_hound(block, 1, 32, 4, &mut floats)?;
+                }
+            }
+            encoding => decode(encoding, block, &mut floats)?,
+        }
+        let more = collector.push(&floats, channels)?;
+        if whole < got {
+            collector.damaged(format!("its last {} bytes are not a whole frame and were left out", got - whole));
+        }
+        if got < want {
+            return Ok(if limit.is_some() { Ended::Early } else { Ended::AsPromised });
+        }
+        if !more {
+            break;
+        }
+    }
+    Ok(Ended::AsPromised)
+}
+
+/// Fills `buffer` as far as the source reaches.
+pub(crate) fn read_full(source: &mut dyn Read, buffer: &mut [u8]) -> Result<usize, Fault> {
+    let mut filled = 0;
+    while filled < buffer.len() {
+        match source.read(&mut buffer[filled..]) {
+            Ok(0) => break,
+            Ok(n) => filled += n,
+            Err(e) if e.kind() == std::io::ErrorKind::Interrupted => {}
+            Err(e) => return Err(format!("cannot be read: {e}")),
+        }
+    }
+    Ok(filled)
+}
+
+/// Decodes whole little-endian samples.
+fn decode(encoding: Encoding, bytes: &[u8], out: &mut Vec<f32>) -> Result<(), Fault> {
+    match encoding {
+        Encoding::Unsigned8 => through_hound(bytes, 1, 8, 1, out)?,
+        Encoding::Signed(width @ 2..=4) => through_hound(bytes, 1, u16::from(width) * 8, width.into(), out)?,
+        Encoding::Float32 => through_hound(bytes, 3, 32, 4, out)?,
+        Encoding::Signed(width) => {
+            // hound knows neither one signed byte nor more than four: sign-extend from the top of an i64.
+            let width = usize::from(width);
+            out.extend(bytes.chunks_exact(width).map(|sample| {
+                let mut wide = [0u8; 8];
+                wide[8 - width..].copy_from_slice(sample);
+                (i64::from_le_bytes(wide) as f64 / 9_223_372_036_854_775_808.0) as f32
+            }));
+        }
+        Encoding::Signed24In4 => through_hound(bytes, 1, 32, 4, out)?,
+        Encoding::Float64 => {
+            out.extend(bytes.as_chunks::<8>().0.iter().map(|sample| f64::from_le_bytes(*sample) as f32))
+        }
+        Encoding::MuLaw => out.extend(bytes.iter().map(|&code| mu_law(code))),
+        Encoding::ALaw => out.extend(bytes.iter().map(|&code| a_law(code))),
+    }
+    Ok(())
+}
+
+/// Lets `hound` read one block: the samples get a clean mono header of their own, so that whatever was odd about the
+/// real one (sizes, order, padding, byte order) has been dealt with before hound sees anything.
+fn through_hound(bytes: &[u8], tag: u16, bits: u16, width: u16, out: &mut Vec<f32>) -> Result<(), Fault> {
+    let mut header = Vec::with_capacity(44);
+    header.extend_from_slice(b"RIFF");
+    header.extend_from_slice(&(bytes.len() as u32 + 36).to_le_bytes());
+    header.extend_from_slice(b"WAVEfmt \x10\0\0\0");
+    for field in [tag, 1] {
+        header.extend_from_slice(&field.to_le_bytes());
+    }
+    for field in [16_000, 16_000 * u32::from(width)] {
+        header.extend_from_slice(&field.to_le_bytes());
+    }
+    for field in [width, bits] {
+        header.extend_from_slice(&field.to_le_bytes());
+    }
+    header.extend_from_slice(b"data");
+    header.extend_from_slice(&(bytes.len() as u32).to_le_bytes());
+
+    let fault = |e: hound::Error| format!("cannot be decoded: {e}");
+    let mut reader = hound::WavReader::new(header.as_slice().chain(bytes)).map_err(fault)?;
+    if tag == 3 {
+        for sample in reader.samples::<f32>() {
+            out.push(sample.map_err(fault)?);
+        }
+    } else {
+        let scale = 1.0 / (1u64 << (bits - 1)) as f32;
+        for sample in reader.samples::<i32>() {
+            out.push(sample.map_err(fault)? as f32 * scale);
+        }
+    }
+    Ok(())
+}
+
+/// ITU-T G.711, mu-law: sign, 3 bits of exponent, 4 of mantissa, all inverted; 14 bits of range.
+fn mu_law(code: u8) -> f32 {
+    let code = !code;
+    let magnitude = ((i32::from(code & 0x0f) << 1 | 0x21) << (code >> 4 & 7)) - 0x21;
+    let value = if code & 0x80 == 0 { magnitude } else { -magnitude };
+    value as f32 / 8192.0
+}
+
+/// ITU-T G.711, A-law: like mu-law, with every second bit inverted and 13 bits of range.
+fn a_law(code: u8) -> f32 {
+    let code = code ^ 0x55;
+    let mantissa = i32::from(code & 0x0f) << 1 | 1;
+    let exponent = code >> 4 & 7;
+    let magnitude = if exponent == 0 { mantissa } else { (mantissa | 0x20) << (exponent - 1) };
+    let value = if code & 0x80 == 0 { -magnitude } else { magnitude };
+    value as f32 / 4096.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn decoded(encoding: Encoding, bytes: &[u8]) -> Vec<f32> {
+        let mut out = Vec::new();
+        decode(encoding, bytes, &mut out).expect("decodable");
+        out
+    }
+
+    #[test]
+    fn every_encoding_reads_silence_and_the_extremes() {
+        assert_eq!(decoded(Encoding::Unsigned8, &[128, 0, 255]), [0.0, -1.0, 127.0 / 128.0]);
+        assert_eq!(decoded(Encoding::Signed(1), &[0, 0x80, 0x40]), [0.0, -1.0, 0.5]);
+        for width in 2..=8u8 {
+            let sample = |top: u8| [vec![0; usize::from(width) - 1], vec![top]].concat();
+            let bytes = [sample(0), sample(0x80), sample(0x40), sample(0xc0)].concat();
+            assert_eq!(decoded(Encoding::Signed(width), &bytes), [0.0, -1.0, 0.5, -0.5], "{width} bytes");
+        }
+        let floats: Vec<u8> = [0.25f32, -3.0].iter().flat_map(|f| f.to_le_bytes()).collect();
+        assert_eq!(decoded(Encoding::Float32, &floats), [0.25, -3.0]);
+        let doubles: Vec<u8> = [0.25f64, -3.0].iter().flat_map(|f| f.to_le_bytes()).collect();
+        assert_eq!(decoded(Encoding::Float64, &doubles), [0.25, -3.0]);
+    }
+
+    #[test]
+    fn g711_matches_the_tables_of_the_standard() {
+        // Largest, smallest and a middle step of each law, as 14- and 13-bit integers.
+        let mu: Vec<f32> = [0x00, 0x80, 0x7f, 0xff, 0xe0].map(mu_law).map(|v| v * 8192.0).to_vec();
+        assert_eq!(mu, [-8031.0, 8031.0, 0.0, 0.0, 93.0]);
+        let a: Vec<f32> = [0x2a, 0xaa, 0x55, 0xd5].map(a_law).map(|v| v * 4096.0).to_vec();
+        assert_eq!(a, [-4032.0, 4032.0, -1.0, 1.0]);
+    }
+
+    #[test]
+    fn both_ways_of_24_bits_in_4_bytes() {
+        let run = |bytes: &[u8]| {
+            let layout = Layout { encoding: Encoding::Signed24In4, big_endian: false, channels: 1, rate: 16_000 };
+            let mut collector = Collector::new("x", &Default::default());
+            read_samples(&mut &*bytes, layout, None, &mut collector).expect("readable");
+            collector.finish("test").expect("readable").pcm.samples().to_vec()
+        };
+        assert_eq!(run(&[0, 0, 0, 0x40, 0, 1, 0, 0xc0]), [0.5, -0.5 + 1.0 / 8_388_608.0]);
+        assert_eq!(run(&[0, 0, 0x40, 0, 1, 0, 0xc0, 0xff]), [0.5, -0.5 + 1.0 / 8_388_608.0]);
+    }
+
+    #[test]
+    fn an_incomplete_frame_is_left_out_with_a_warning() {
+        let layout = Layout { encoding: Encoding::Signed(2), big_endian: true, channels: 2, rate: 16_000 };
+        let mut collector = Collector::new("x", &Default::default());
+        let bytes = [0x40, 0, 0x40, 0, 0x20, 0, 0x20];
+        let ended = read_samples(&mut &bytes[..], layout, Some(1 << 40), &mut collector).expect("readable");
+        assert!(matches!(ended, Ended::Early));
+        let got = collector.finish("test").expect("readable");
+        assert_eq!((got.pcm.samples(), got.warnings[0].code), (&[0.5][..], "audio_damaged"));
+    }
+}
