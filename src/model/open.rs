@@ -83,11 +83,12 @@ impl Model {
         check::tensors(&encoder_file, &encoder_config.sizes.tensors(), &[])?;
         check_pair(&decoder_file, &encoder_file, &decoder_config, &encoder_config)?;
 
-        // The decoder's vocabulary and repacking take longest; everything else is done meanwhile.
+        // Reading and repacking the decoder takes longest; everything else is done meanwhile.
         let mmap = options.mmap && !(options.repack && is_repacked(&decoder_file)?);
         let load = ggml::llama::LoadOptions { mmap, repack: options.repack, gpu_layers: 0 };
         let (decoder, rest) = thread::scope(|scope| {
-            let decoder = scope.spawn(|| ggml::llama::Model::load(&files.decoder, load));
+            let vocabulary = decoder_config.sizes.vocabulary as usize;
+            let decoder = scope.spawn(move || ggml::llama::Model::load(&files.decoder, decoder_config.arch.name(), vocabulary, load));
             let rest = || -> Result<_> {
                 let encoder = Encoder::open(&encoder_file, encoder_config, options.threads, options.repack)?;
                 let tokenizer = read_tokenizer(&decoder_file)?;

@@ -3,7 +3,7 @@
 
 use crate::{Error, Result, backend, log, threads};
 use ggml_sys as sys;
-use std::ffi::CString;
+use std::ffi::{CString, c_char};
 use std::path::Path;
 use std::ptr::NonNull;
 use std::sync::Arc;
@@ -37,8 +37,10 @@ impl Drop for Model {
 }
 
 impl Model {
-    /// Loads a model file. Errors carry what llama.cpp logged.
-    pub fn load(path: &Path, options: LoadOptions) -> Result<Arc<Self>> {
+    /// Loads the weights of a model file of architecture `arch` with `vocabulary` token rows. The vocabulary itself is
+    /// passed over: texts are the caller's, and building llama.cpp's own tables for 152 k tokens would take longer
+    /// than everything else at start. Errors carry what llama.cpp logged.
+    pub fn load(path: &Path, arch: &str, vocabulary: usize, options: LoadOptions) -> Result<Arc<Self>> {
         backend::start();
         let name = path.to_str().and_then(|text| CString::new(text).ok()).ok_or_else(|| Error::new("its path is not plain text"))?;
         // SAFETY: returns a struct by value.
@@ -46,8 +48,15 @@ impl Model {
         params.load_mode = if options.mmap { sys::LLAMA_LOAD_MODE_MMAP } else { sys::LLAMA_LOAD_MODE_NONE };
         params.use_extra_bufts = options.repack;
         params.n_gpu_layers = i32::try_from(options.gpu_layers).unwrap_or(i32::MAX);
+        let rows = i64::try_from(vocabulary).map_err(|_| Error::new("a vocabulary beyond all bounds"))?;
+        let overrides = [
+            override_text("tokenizer.ggml.model", "none")?,
+            override_number(&format!("{arch}.vocab_size"), rows)?,
+            override_number("", 0)?, // an empty key ends the list
+        ];
+        params.kv_overrides = overrides.as_ptr();
         log::take_errors();
-        // SAFETY: a NUL-terminated path and parameters whose pointers are all null.
+        // SAFETY: a NUL-terminated path; the list of overrides is ended, outlives the call and is copied by it.
         let raw = unsafe { sys::llama_model_load_from_file(name.as_ptr(), params) };
         NonNull::new(raw).map(|raw| Arc::new(Self { raw })).ok_or_else(|| Error::new(log::take_errors()))
     }
@@ -72,6 +81,28 @@ impl Model {
         let kind = unsafe { sys::llama_model_rope_type(self.raw.as_ptr()) };
         if kind == sys::LLAMA_ROPE_TYPE_MROPE || kind == sys::LLAMA_ROPE_TYPE_IMROPE { 4 } else { 1 }
     }
+}
+
+/// A string in the fixed, NUL-terminated field of an override.
+fn field(text: &str) -> Result<[c_char; 128]> {
+    let mut field = [0; 128];
+    if text.len() >= field.len() || text.contains('\0') {
+        return Err(Error::new(format!("'{text}' does not fit a metadata override")));
+    }
+    for (to, from) in field.iter_mut().zip(text.bytes()) {
+        *to = from as c_char;
+    }
+    Ok(field)
+}
+
+fn override_text(key: &str, value: &str) -> Result<sys::llama_model_kv_override> {
+    let value = sys::llama_model_kv_override__bindgen_ty_1 { val_str: field(value)? };
+    Ok(sys::llama_model_kv_override { tag: sys::LLAMA_KV_OVERRIDE_TYPE_STR, key: field(key)?, __bindgen_anon_1: value })
+}
+
+fn override_number(key: &str, value: i64) -> Result<sys::llama_model_kv_override> {
+    let value = sys::llama_model_kv_override__bindgen_ty_1 { val_i64: value };
+    Ok(sys::llama_model_kv_override { tag: sys::LLAMA_KV_OVERRIDE_TYPE_INT, key: field(key)?, __bindgen_anon_1: value })
 }
 
 /// Storage of the attention cache.
