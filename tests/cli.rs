@@ -187,6 +187,7 @@ fn wrong_usage_is_one_sentence() {
         (&["transcribe", "--mmproj", "x.gguf", RECORDING], "--model"),
         (&["transcribe", "--segment-seconds", "0", RECORDING], "segment"),
         (&["transcribe", "--segment-seconds", "nan", RECORDING], "segment"),
+        (&["transcribe", "-ctk", "f16", "-ctv", "q8_0", RECORDING], "one type"),
         (&["transkribe", RECORDING], "transcribe"),
         (&["convert", "checkpoint"], "--type"),
     ] {
@@ -244,7 +245,7 @@ fn a_reader_that_goes_away_is_no_error() {
 
 #[test]
 fn threads_cache_type_and_loading_do_not_change_the_text() {
-    for args in [&["-t", "1"][..], &["--no-mmap"], &["--kv-type", "f32"], &["-ctk", "q8_0"]] {
+    for args in [&["-t", "1"][..], &["--no-mmap"], &["--kv-type", "f32"], &["-ctk", "q8_0", "-ctv", "q8_0"]] {
         let run = qasr(&[&["transcribe", "-np", RECORDING], args].concat()).succeeds();
         assert_eq!(run.stdout, format!("{WORDS}\n"), "{args:?}");
     }

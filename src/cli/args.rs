@@ -117,9 +117,9 @@ pub struct TranscribeArgs {
     #[arg(long, help_heading = "Model")]
     pub no_mmap: bool,
 
-    /// Type of the decoder's attention cache [also -ctk]
-    #[arg(long, value_name = "TYPE", value_enum, default_value_t = KvType::F16, help_heading = "Model")]
-    pub kv_type: KvType,
+    /// Type of the decoder's attention cache [default: f16] [also -ctk, -ctv]
+    #[arg(long = "kv-type", value_name = "TYPE", value_enum, help_heading = "Model")]
+    pub kv_types: Vec<KvType>,
 
     /// Spoken language, as code or name (`de`, `German`), or `auto`
     #[arg(short, long, value_name = "LANG", default_value = "auto", value_parser = parse_language, help_heading = "Text")]

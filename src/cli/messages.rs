@@ -66,7 +66,7 @@ impl Messages {
     pub fn progress(&self, name: &str, done: u64, total: u64) {
         let Some(style) = self.progress else { return };
         let step = if style == ProgressStyle::Lines { 5 } else { 1 };
-        let percent = if total == 0 { 100 } else { done.min(total) * 100 / total } / step * step;
+        let percent = (done.min(total) * 100).checked_div(total).unwrap_or(100) / step * step;
         if self.shown_percent.replace(Some(percent)) == Some(percent) {
             return;
         }

@@ -1,13 +1,13 @@
 //! `qasr transcribe`: recordings in, text out.
 
-use super::args::TranscribeArgs;
+use super::args::{KvType, TranscribeArgs};
 use super::cost;
 use super::exit::{Exit, Tally};
 use super::messages::Messages;
 use super::output::{self, Format, ModelSummary, Report};
 use qasr::audio::{self, RawFormat, ReadOptions, Recording};
 use qasr::error::{Error, Result};
-use qasr::model::demo;
+use qasr::model::{CacheType, demo};
 use qasr::units::{SAMPLE_RATE, SampleIndex};
 use qasr::{Model, ModelFiles, ModelOptions, Options, Progress, Transcript, transcribe};
 use std::cell::Cell;
@@ -60,7 +60,7 @@ impl<'a> Transcriber<'a> {
         let mut model_options = ModelOptions::default();
         model_options.threads = args.threads.map_or(0, |threads| threads as usize);
         model_options.mmap = !args.no_mmap;
-        model_options.cache = args.kv_type.into();
+        model_options.cache = cache_type(&args.kv_types)?;
         let files = match (&args.model, &args.mmproj) {
             (None, _) => None,
             (Some(model), None) => Some(ModelFiles::find(model)?),
@@ -130,6 +130,7 @@ impl<'a> Transcriber<'a> {
         let started = Instant::now();
         let recording = self.read(input)?;
         let audio_time = started.elapsed();
+        self.messages.progress(name, 0, recording.pcm.len() as u64);
         let mut show = |progress: Progress<'_>| self.messages.progress(name, progress.done.0, progress.total.0);
         let mut transcript = transcribe(&self.model, &recording.pcm, &self.options, &mut show)?;
         transcript.timings.load = self.model.load_time();
@@ -240,6 +241,16 @@ fn formats(args: &TranscribeArgs) -> Vec<Format> {
     };
     let by_name = |format| args.output_format.iter().any(|set| set.0.contains(&format));
     Format::ALL.into_iter().filter(|format| by_flag(*format) || by_name(*format)).collect()
+}
+
+/// llama.cpp's commands name the types of keys and of values; here they are one.
+fn cache_type(typed: &[KvType]) -> Result<CacheType> {
+    if typed.windows(2).any(|pair| pair[0] != pair[1]) {
+        return Err(Error::usage(
+            "keys and values of the attention cache are stored in one type: name the same one twice",
+        ));
+    }
+    Ok(typed.first().map_or(CacheType::F16, |kv_type| (*kv_type).into()))
 }
 
 fn is_stdin(input: &Path) -> bool {

@@ -165,8 +165,7 @@ mod tests {
 
     fn written(format: Format) -> String {
         let transcript = transcript();
-        let mut info = ModelInfo::default();
-        info.name = "demo".into();
+        let info = ModelInfo { name: "demo".into(), ..ModelInfo::default() };
         let model = ModelSummary::new(&info, None);
         let report = Report { transcript: &transcript, model: &model, peak_rss_bytes: Some(1 << 20) };
         let mut out = Vec::new();
