@@ -5,7 +5,7 @@ import numpy as np
 def signal(seed, count, amplitude):
     """`count` int16 samples: tenth-of-a-second stretches of buzz, hiss, both and near silence, softly faded.
 
-    `amplitude` is the loudest possible sample; 3 gives a recording whose quieter half is under the logarithm's floor.
+    `amplitude` is the loudest possible sample; 3 gives a recording whose quietest bands are under the logarithm's floor.
     """
     state, phase, smooth = seed & 0xFFFFFFFF, 0, 0
     out = np.empty(count, np.int16)

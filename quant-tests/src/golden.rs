@@ -164,12 +164,8 @@ impl Golden {
             .get(place.offset..place.offset + count * width)
             .ok_or_else(|| format!("golden array {name} lies outside values.bin"))?;
         let values = match place.r#type.as_str() {
-            "s16" => {
-                bytes.chunks_exact(2).map(|b| f32::from(i16::from_le_bytes([b[0], b[1]])) / 32768.0).collect()
-            }
-            "f32" => {
-                bytes.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect()
-            }
+            "s16" => bytes.chunks_exact(2).map(|b| f32::from(i16::from_le_bytes([b[0], b[1]])) / 32768.0).collect(),
+            "f32" => bytes.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect(),
             other => return Err(format!("golden array {name} has the unknown type {other}")),
         };
         Ok(Array { values, shape: place.shape.clone() })
@@ -180,7 +176,8 @@ impl Golden {
         if let Some(name) = &clip.samples {
             return Ok(self.array(name)?.values);
         }
-        let recipe = clip.signal.as_ref().ok_or_else(|| format!("clip {} has neither samples nor recipe", clip.name))?;
+        let recipe =
+            clip.signal.as_ref().ok_or_else(|| format!("clip {} has neither samples nor recipe", clip.name))?;
         let made = signal(recipe.seed, recipe.count, recipe.amplitude);
         let print = fingerprint(&made);
         if print != recipe.fnv1a {

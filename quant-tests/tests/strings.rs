@@ -1,0 +1,75 @@
+//! Depth 5: whole transcripts of the digits model. At f32 they are the official package's, word for word; quantized,
+//! the word error rate is measured and may not grow much.
+
+mod common;
+
+use common::{check_checkpoint, convert, open, say, shared};
+use qasr::audio::{ReadOptions, read_path};
+use qasr::{Model, Options, transcribe};
+use quant_tests::golden::committed_folder;
+use quant_tests::metrics::word_errors;
+use quant_tests::strings::{Spoken, Strings};
+
+/// Percentage points that q8_0 may differ from f32 in word error rate, over both lists together.
+const Q8_0_POINTS: f64 = 0.5;
+
+fn strings() -> Strings {
+    Strings::open(&committed_folder().join("digits/strings.json")).unwrap()
+}
+
+fn model(kind: &str) -> Option<Model> {
+    let checkpoint = shared("digits-model");
+    if !checkpoint.join("model.safetensors").is_file() || !shared("digits/strings").is_dir() {
+        say(&format!("skipped: digit strings at {kind}: ../shared/digits-model or ../shared/digits is not there"));
+        return None;
+    }
+    check_checkpoint(&checkpoint, &strings().checkpoint_sha256);
+    let (_folder, files) = convert(&checkpoint, kind);
+    Some(open(&files))
+}
+
+fn hear(model: &Model, spoken: &Spoken) -> (String, String) {
+    let recording = read_path(&shared("digits").join(&spoken.file), &ReadOptions::default()).unwrap();
+    let transcript = transcribe(model, &recording.pcm, &Options::default(), &mut |_| {}).unwrap();
+    assert!(transcript.complete, "{}: cut at the token limit", spoken.file);
+    (transcript.languages.join(","), transcript.text)
+}
+
+#[test]
+fn f32_tells_the_official_text() {
+    let Some(model) = model("f32") else { return };
+    for (list, rows) in &strings().lists {
+        for spoken in rows {
+            let heard = hear(&model, spoken);
+            assert_eq!(heard, (spoken.language.clone(), spoken.text.clone()), "{}", spoken.file);
+        }
+        let closest = rows.iter().map(|spoken| spoken.smallest_margin).fold(f32::INFINITY, f32::min);
+        say(&format!("strings, f32, {list}: {} texts identical (closest official margin {closest:.3})", rows.len()));
+    }
+}
+
+#[test]
+fn quantized_word_error_rates() {
+    let mut rates = Vec::new();
+    for kind in ["f32", "q8_0", "q4_0"] {
+        let Some(model) = model(kind) else { return };
+        let (mut all, mut line) = ((0, 0), format!("strings, {kind}:"));
+        for (list, rows) in &strings().lists {
+            let (mut errors, mut words, mut same) = (0, 0, 0);
+            for spoken in rows {
+                let (_, text) = hear(&model, spoken);
+                let (wrong, count) = word_errors(&spoken.truth, &text);
+                errors += wrong;
+                words += count;
+                same += usize::from(text == spoken.text);
+            }
+            let rate = 100.0 * errors as f64 / words as f64;
+            line += &format!(" {list} {rate:.2} % word errors, {same} of {} texts as at f32;", rows.len());
+            all = (all.0 + errors, all.1 + words);
+        }
+        rates.push(100.0 * all.0 as f64 / all.1 as f64);
+        say(&format!("{line} both {:.2} %", rates[rates.len() - 1]));
+    }
+    let difference = (rates[1] - rates[0]).abs();
+    assert!(difference <= Q8_0_POINTS, "q8_0 differs from f32 by {difference:.2} points of word error rate");
+}
