@@ -7,7 +7,8 @@ use qasr_convert::{Arch, ConvertOptions, Recipe, convert};
 
 fn main() -> ExitCode {
     let args: Vec<String> = env::args().skip(1).collect();
-    let (Some(checkpoint), Some(out), Some(recipe)) = (args.first(), args.get(1), args.get(2).and_then(|name| Recipe::find(name)))
+    let (Some(checkpoint), Some(out), Some(recipe)) =
+        (args.first(), args.get(1), args.get(2).and_then(|name| Recipe::find(name)))
     else {
         eprintln!("usage: convert CHECKPOINT_DIR OUT_DIR TYPE [qwen3|qwen3vl]");
         return ExitCode::from(2);

@@ -69,8 +69,11 @@ impl Checkpoint {
         }
         if !problems.is_empty() {
             problems.sort();
-            return Err(ConvertError::checkpoint(format!("{}: the weight files contradict each other:", dir.display()))
-                .with_items(problems));
+            return Err(ConvertError::checkpoint(format!(
+                "{}: the weight files contradict each other:",
+                dir.display()
+            ))
+            .with_items(problems));
         }
         tensors.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(Self { dir: dir.to_path_buf(), files, tensors })

@@ -110,7 +110,9 @@ impl ModelConfig {
         check_sizes(&decoder, &encoder, encoder_heads, n_window, n_window_infer, &mut problems);
         check_features(dir, encoder.mel_bins, &mut problems)?;
         if !problems.is_empty() {
-            return Err(ConvertError::checkpoint(format!("{}: cannot be converted:", path.display())).with_items(problems));
+            return Err(
+                ConvertError::checkpoint(format!("{}: cannot be converted:", path.display())).with_items(problems)
+            );
         }
 
         let tied = [&json, root, &root["text_config"]].map(|section| &section["tie_word_embeddings"]);
@@ -180,11 +182,14 @@ fn sections(json: &Value, head_width: u64, problems: &mut Vec<String>) -> Option
     let list = json.as_array()?;
     let numbers: Option<Vec<i32>> = list.iter().map(|n| n.as_i64().and_then(|n| i32::try_from(n).ok())).collect();
     match numbers.as_deref() {
-        Some(&[t, h, w]) if t >= 0 && h >= 0 && w >= 0 && i64::from(t) + i64::from(h) + i64::from(w) == (head_width / 2) as i64 => {
+        Some(&[t, h, w])
+            if t >= 0 && h >= 0 && w >= 0 && i64::from(t) + i64::from(h) + i64::from(w) == (head_width / 2) as i64 =>
+        {
             Some([t, h, w])
         }
         _ => {
-            problems.push(format!("mrope_section is {json}, not three sizes that add up to half of head_dim {head_width}"));
+            problems
+                .push(format!("mrope_section is {json}, not three sizes that add up to half of head_dim {head_width}"));
             None
         }
     }
@@ -220,9 +225,12 @@ fn check_sizes(
 fn check_features(dir: &Path, mel_bins: u64, problems: &mut Vec<String>) -> Result<()> {
     let json = match find_json(&dir.join("preprocessor_config.json"))? {
         Some(json) => json,
-        None => find_json(&dir.join("processor_config.json"))?.map(|json| json["feature_extractor"].clone()).unwrap_or_default(),
+        None => find_json(&dir.join("processor_config.json"))?
+            .map(|json| json["feature_extractor"].clone())
+            .unwrap_or_default(),
     };
-    for (key, supported) in [("feature_size", mel_bins), ("hop_length", 160), ("n_fft", 400), ("sampling_rate", 16_000)] {
+    for (key, supported) in [("feature_size", mel_bins), ("hop_length", 160), ("n_fft", 400), ("sampling_rate", 16_000)]
+    {
         if let Some(value) = json.get(key).filter(|value| value.as_u64() != Some(supported)) {
             problems.push(format!("the feature extractor's {key} is {value}, but only {supported} is supported"));
         }
@@ -250,7 +258,9 @@ fn end_tokens(json: &Value, vocabulary: u64, dir: &Path) -> Result<Vec<i32>> {
 
 /// `license: …` between the first two lines of three dashes of the model card.
 fn licence(dir: &Path) -> Option<String> {
-    let card = ["README.md", "MODEL_CARD.md"].into_iter().find_map(|name| crate::checkpoint::read_text(&dir.join(name)).ok())?;
+    let card = ["README.md", "MODEL_CARD.md"]
+        .into_iter()
+        .find_map(|name| crate::checkpoint::read_text(&dir.join(name)).ok())?;
     let mut lines = card.lines();
     if lines.next()?.trim() != "---" {
         return None;

@@ -25,10 +25,10 @@ use std::path::{Path, PathBuf};
 pub use error::{ConvertError, ConvertErrorKind, Result};
 pub use inspect::inspect;
 pub use map::{Target, map_name};
+pub use numbers::SourceType;
 pub use plan::{FilePlan, Plan, Source, TensorPlan};
 pub use qasr_format::schema::Arch;
 use qasr_format::schema::tensors::{OUTPUT, TOKEN_EMBD};
-pub use numbers::SourceType;
 pub use recipe::{Choice, Recipe};
 pub use verify::TensorError;
 

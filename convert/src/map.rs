@@ -140,7 +140,11 @@ mod tests {
     #[test]
     fn both_families_meet_in_the_same_names() {
         for (published, hf, target) in [
-            ("thinker.model.embed_tokens.weight", "model.language_model.embed_tokens.weight", "Decoder token_embd.weight"),
+            (
+                "thinker.model.embed_tokens.weight",
+                "model.language_model.embed_tokens.weight",
+                "Decoder token_embd.weight",
+            ),
             ("thinker.model.norm.weight", "model.language_model.norm.weight", "Decoder output_norm.weight"),
             ("thinker.lm_head.weight", "lm_head.weight", "Decoder output.weight"),
             (
@@ -155,7 +159,11 @@ mod tests {
                 "model.audio_tower.layers.3.fc1.bias",
                 "Encoder a.blk.3.ffn_up.bias",
             ),
-            ("thinker.audio_tower.proj1.weight", "model.multi_modal_projector.linear_1.weight", "Encoder mm.a.mlp.1.weight"),
+            (
+                "thinker.audio_tower.proj1.weight",
+                "model.multi_modal_projector.linear_1.weight",
+                "Encoder mm.a.mlp.1.weight",
+            ),
             ("thinker.audio_tower.proj2.bias", "model.multi_modal_projector.linear_2.bias", "Encoder mm.a.mlp.2.bias"),
         ] {
             assert_eq!(mapped(published), target);

@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use qasr_format::gguf::PlannedTensor;
-use qasr_format::schema::tensors::{self as names, decoder_part, encoder_layer_part};
-use qasr_format::schema::Arch;
 use qasr_format::GgmlType;
+use qasr_format::gguf::PlannedTensor;
+use qasr_format::schema::Arch;
+use qasr_format::schema::tensors::{self as names, decoder_part, encoder_layer_part};
 
 use crate::checkpoint::Checkpoint;
 use crate::config::ModelConfig;
@@ -85,9 +85,11 @@ impl FilePlan {
         let mut lines: Vec<(String, usize, String)> = Vec::new();
         for tensor in &self.tensors {
             let Some(wanted) = tensor.choice.instead_of else { continue };
-            let group: Vec<&str> = tensor.target.name.split('.').map(|part| if is_number(part) { "*" } else { part }).collect();
+            let group: Vec<&str> =
+                tensor.target.name.split('.').map(|part| if is_number(part) { "*" } else { part }).collect();
             let group = group.join(".");
-            let what = format!("{} instead of {wanted} ({}: {})", tensor.target.kind, tensor.choice.reason, tensor.row_len());
+            let what =
+                format!("{} instead of {wanted} ({}: {})", tensor.target.kind, tensor.choice.reason, tensor.row_len());
             match lines.iter_mut().find(|(name, _, text)| *name == group && *text == what) {
                 Some(line) => line.1 += 1,
                 None => lines.push((group, 1, what)),
@@ -136,7 +138,8 @@ impl fmt::Display for Plan {
                     Some(wanted) => format!("instead of {wanted}: {}", tensor.choice.reason),
                     None => tensor.choice.reason.to_owned(),
                 };
-                let note = if tensor.target.name == names::OUTPUT { " (dropped if equal to the token table)" } else { "" };
+                let note =
+                    if tensor.target.name == names::OUTPUT { " (dropped if equal to the token table)" } else { "" };
                 writeln!(
                     f,
                     "  {:<28} {:<6} {:<16} {:>11}  {source}  [{reason}]{note}",

@@ -149,7 +149,9 @@ pub fn choose(recipe: Recipe, role: Role, row_len: u64) -> Choice {
         Role::Vector => (GgmlType::F32, "a vector, added or multiplied as it is"),
         Role::Positions => (GgmlType::F32, "computed, only 13 rows are used"),
         Role::Convolution if recipe == Recipe::F32 => (GgmlType::F32, "as asked"),
-        Role::Convolution => (GgmlType::F16, "convolution: rows of 3 hold no quantization block, and ggml's takes f16 or f32"),
+        Role::Convolution => {
+            (GgmlType::F16, "convolution: rows of 3 hold no quantization block, and ggml's takes f16 or f32")
+        }
         Role::Table if below_six_bits => (GgmlType::Q6_K, "the output head too: its error reaches every choice"),
         Role::Passage if is_mixed => (GgmlType::Q6_K, "every value passes this one matrix"),
         Role::Sensitive { layer, layers } if is_mixed && gets_more_bits(layer, layers) => {

@@ -82,8 +82,7 @@ pub fn open(path: &Path, file: usize) -> Result<(WeightFile, Vec<SourceTensor>)>
     let mut tensors = Vec::new();
     let mut ranges = Vec::new();
     for (name, entry) in entries {
-        let (tensor, range) =
-            tensor(&name, &entry, file).map_err(|what| wrong(format!("tensor '{name}': {what}")))?;
+        let (tensor, range) = tensor(&name, &entry, file).map_err(|what| wrong(format!("tensor '{name}': {what}")))?;
         if range.1 > len - data_start {
             return Err(wrong(format!("tensor '{name}' lies beyond the end of the file: download it again")));
         }
@@ -99,8 +98,8 @@ pub fn open(path: &Path, file: usize) -> Result<(WeightFile, Vec<SourceTensor>)>
 
 fn tensor(name: &str, entry: &Value, file: usize) -> std::result::Result<(SourceTensor, (u64, u64)), String> {
     let dtype = entry["dtype"].as_str().ok_or("has no dtype")?;
-    let kind = SourceType::find(dtype)
-        .ok_or_else(|| format!("is stored as {dtype}, but weights must be BF16, F16 or F32"))?;
+    let kind =
+        SourceType::find(dtype).ok_or_else(|| format!("is stored as {dtype}, but weights must be BF16, F16 or F32"))?;
     let shape: Vec<u64> = entry["shape"]
         .as_array()
         .and_then(|sizes| sizes.iter().map(Value::as_u64).collect())

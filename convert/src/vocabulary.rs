@@ -90,10 +90,10 @@ impl Table {
     }
 
     fn put(&mut self, id: Option<u64>, token: &str, kind: i32) -> std::result::Result<(), String> {
-        let row = id
-            .and_then(|id| usize::try_from(id).ok())
-            .filter(|&row| row < self.tokens.len())
-            .ok_or_else(|| format!("token '{token}' has no row among the {} of the embedding table", self.tokens.len()))?;
+        let row =
+            id.and_then(|id| usize::try_from(id).ok()).filter(|&row| row < self.tokens.len()).ok_or_else(|| {
+                format!("token '{token}' has no row among the {} of the embedding table", self.tokens.len())
+            })?;
         // An added token may repeat what the vocabulary already says about its row, and only that.
         if self.types[row] != token_type::UNUSED && self.tokens[row] != token {
             return Err(format!("tokens '{}' and '{token}' share row {row}", self.tokens[row]));
@@ -124,7 +124,8 @@ fn file_merges(path: &Path) -> Result<Vec<String>> {
     let text = read_text(path)?;
     text.lines()
         .enumerate()
-        .filter(|(i, line)| !line.trim().is_empty() && !(*i == 0 && line.starts_with("#version")))
+        .filter(|(_, line)| !line.trim().is_empty())
+        .filter(|(i, line)| *i > 0 || !line.starts_with("#version"))
         .map(|(i, line)| {
             let line = line.trim_end_matches('\r');
             check_merge(line)

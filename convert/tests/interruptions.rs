@@ -25,7 +25,10 @@ fn child() {
     let dir = Path::new(&dir);
     let options = ConvertOptions::new(dir.join("ckpt"), dir.join("out"), Recipe::F32);
     let result = convert(&options, &mut |progress| {
-        if progress.stage == Stage::Encoder && progress.done > progress.total / 2 && env::var_os("QASR_TEST_CHILD_WAITS").is_some() {
+        if progress.stage == Stage::Encoder
+            && progress.done > progress.total / 2
+            && env::var_os("QASR_TEST_CHILD_WAITS").is_some()
+        {
             println!("half");
             std::io::stdout().flush().expect("flush");
             loop {
@@ -75,7 +78,8 @@ fn a_failure_in_the_second_file_leaves_neither() {
     assert!(encoder > decoder + 2048, "{decoder} {encoder}");
     fs::remove_dir_all(dir.join("out")).expect("clean");
     // Shells count blocks of 512 or of 1024 bytes. Find out which, so that the limit lies between the two sizes.
-    let probe = Command::new("sh").args(["-c", "ulimit -f 2; head -c 1536 /dev/zero > probe"]).current_dir(&dir).status();
+    let probe =
+        Command::new("sh").args(["-c", "ulimit -f 2; head -c 1536 /dev/zero > probe"]).current_dir(&dir).status();
     let block = if probe.expect("sh").success() { 1024 } else { 512 };
     let said = limited(&dir, &format!("trap '' XFSZ; ulimit -f {}", (decoder + encoder) / 2 / block));
     assert!(said.contains("mmproj-") && said.contains("cannot write"), "{said}");
@@ -99,7 +103,10 @@ fn a_killed_run_leaves_nothing_under_the_final_names_and_does_not_hinder_the_nex
     child.wait().expect("wait");
     assert!(reached, "the child must have come to the second file");
     let left = listing(&dir.join("out"));
-    assert!(!left.is_empty() && left.iter().all(|name| name.starts_with('.') && name.contains(".unfinished-")), "{left:?}");
+    assert!(
+        !left.is_empty() && left.iter().all(|name| name.starts_with('.') && name.contains(".unfinished-")),
+        "{left:?}"
+    );
 
     run(&dir, Recipe::F32).expect("the next run");
     let finished: Vec<String> = listing(&dir.join("out")).into_iter().filter(|name| !name.starts_with('.')).collect();
@@ -111,9 +118,11 @@ fn an_earlier_pair_survives_a_failed_run() {
     let dir = fresh_dir("survives");
     checkpoint(&dir, &Spec::default());
     assert!(limited(&dir, "true").contains("converted"));
-    let before: Vec<Vec<u8>> = listing(&dir.join("out")).iter().map(|n| fs::read(dir.join("out").join(n)).expect("file")).collect();
+    let before: Vec<Vec<u8>> =
+        listing(&dir.join("out")).iter().map(|n| fs::read(dir.join("out").join(n)).expect("file")).collect();
     assert!(limited(&dir, "trap '' XFSZ; ulimit -f 3000").contains("cannot write"));
-    let after: Vec<Vec<u8>> = listing(&dir.join("out")).iter().map(|n| fs::read(dir.join("out").join(n)).expect("file")).collect();
+    let after: Vec<Vec<u8>> =
+        listing(&dir.join("out")).iter().map(|n| fs::read(dir.join("out").join(n)).expect("file")).collect();
     assert!(before.len() == 2 && before == after);
 }
 

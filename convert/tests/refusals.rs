@@ -30,7 +30,9 @@ fn refused(dir: &Path, parts: &[&str]) -> String {
 fn all_that_is_wrong_with_the_tensors_is_listed_at_once() {
     let dir = fresh_dir("listed");
     edited(&dir, &Spec::default(), |tensors| {
-        tensors.retain(|t| t.name != "thinker.model.layers.1.mlp.up_proj.weight" && t.name != "thinker.audio_tower.ln_post.bias");
+        tensors.retain(|t| {
+            t.name != "thinker.model.layers.1.mlp.up_proj.weight" && t.name != "thinker.audio_tower.ln_post.bias"
+        });
         let q = named(tensors, "thinker.model.layers.0.self_attn.q_proj.weight");
         q.shape = vec![q.shape[1] / 2, q.shape[0] * 2];
         let extra = |name: &str| TinyTensor { name: name.to_owned(), shape: vec![4], values: vec![0.0; 4] };
@@ -115,19 +117,19 @@ fn damaged_weight_files_are_refused() {
     fs::write(&path, bytes).expect("no object");
     refused(&dir, &["its header cannot be read"]);
 
-    let mut headers: Vec<(&str, Box<dyn FnOnce(&mut Value)>)> = vec![
-        ("has no dtype", Box::new(|h| h[NORM] = Value::from(1))),
-        ("stored as I8", Box::new(|h| h[NORM]["dtype"] = Value::from("I8"))),
-        ("has no shape", Box::new(|h| h[NORM]["shape"] = Value::from("x"))),
-        ("has no shape", Box::new(|h| h[NORM]["shape"] = serde_json::json!([-1]))),
-        ("absurd shape", Box::new(|h| h[NORM]["shape"] = serde_json::json!([u64::MAX, 3]))),
-        ("but its shape", Box::new(|h| h[NORM]["shape"] = serde_json::json!([255]))),
-        ("data_offsets", Box::new(|h| h[NORM]["data_offsets"] = serde_json::json!([0]))),
-        ("but its shape", Box::new(|h| h[NORM]["data_offsets"] = serde_json::json!([512, 0]))),
-        ("beyond the end", Box::new(|h| h[NORM]["data_offsets"] = serde_json::json!([1_u64 << 40, (1_u64 << 40) + 512]))),
-        ("overlap", Box::new(|h| h[NORM]["data_offsets"] = serde_json::json!([0, 512]))),
+    let headers: [(&str, fn(&mut Value)); 10] = [
+        ("has no dtype", |h| h[NORM] = Value::from(1)),
+        ("stored as I8", |h| h[NORM]["dtype"] = Value::from("I8")),
+        ("has no shape", |h| h[NORM]["shape"] = Value::from("x")),
+        ("has no shape", |h| h[NORM]["shape"] = serde_json::json!([-1])),
+        ("absurd shape", |h| h[NORM]["shape"] = serde_json::json!([u64::MAX, 3])),
+        ("but its shape", |h| h[NORM]["shape"] = serde_json::json!([255])),
+        ("data_offsets", |h| h[NORM]["data_offsets"] = serde_json::json!([0])),
+        ("but its shape", |h| h[NORM]["data_offsets"] = serde_json::json!([512, 0])),
+        ("beyond the end", |h| h[NORM]["data_offsets"] = serde_json::json!([1_u64 << 40, (1_u64 << 40) + 512])),
+        ("overlap", |h| h[NORM]["data_offsets"] = serde_json::json!([0, 512])),
     ];
-    for (expected, change) in headers.drain(..) {
+    for (expected, change) in headers {
         fs::write(&path, &good).expect("restore");
         with_header(&dir, change);
         refused(&dir, &["model.safetensors", expected]);
@@ -137,7 +139,11 @@ fn damaged_weight_files_are_refused() {
     fs::write(&path, &good).expect("restore");
     let len = u64::from_le_bytes(good[..8].try_into().expect("eight")) as usize;
     let header = String::from_utf8(good[8..8 + len].to_vec()).expect("text");
-    let doubled = header.replacen('{', "{\"thinker.model.norm.weight\":{\"dtype\":\"BF16\",\"shape\":[0],\"data_offsets\":[0,0]},", 1);
+    let doubled = header.replacen(
+        '{',
+        "{\"thinker.model.norm.weight\":{\"dtype\":\"BF16\",\"shape\":[0],\"data_offsets\":[0,0]},",
+        1,
+    );
     let mut bytes = (doubled.len() as u64).to_le_bytes().to_vec();
     bytes.extend(doubled.as_bytes());
     bytes.extend(&good[8 + len..]);

@@ -135,7 +135,11 @@ fn all_source_types_and_names_and_shards_give_the_same_tensors() {
         fs::create_dir_all(&dir).expect("dir");
         checkpoint(&dir, spec);
         let report = run(&dir, Recipe::F32).unwrap_or_else(|e| panic!("{name}: {e}"));
-        (report, whole_tensor(&dir, "tiny-f32.gguf", "blk.1.ffn_down.weight"), whole_tensor(&dir, "mmproj-tiny-f32.gguf", "mm.a.mlp.2.weight"))
+        (
+            report,
+            whole_tensor(&dir, "tiny-f32.gguf", "blk.1.ffn_down.weight"),
+            whole_tensor(&dir, "mmproj-tiny-f32.gguf", "mm.a.mlp.2.weight"),
+        )
     };
     let (_, exact, exact_projector) = made("f32", &Spec { kind: SourceType::F32, ..Spec::default() });
     for (name, kind, step) in [("bf16", SourceType::Bf16, 1.0 / 256.0), ("f16", SourceType::F16, 1.0 / 2048.0)] {
@@ -143,7 +147,8 @@ fn all_source_types_and_names_and_shards_give_the_same_tensors() {
         assert!(values != exact, "{name} must have been rounded");
         assert!(values.iter().zip(&exact).all(|(a, b)| (a - b).abs() <= b.abs() * step + 6e-8), "{name}");
     }
-    let (_, sharded, sharded_projector) = made("sharded", &Spec { kind: SourceType::F32, shards: 3, ..Spec::default() });
+    let (_, sharded, sharded_projector) =
+        made("sharded", &Spec { kind: SourceType::F32, shards: 3, ..Spec::default() });
     assert!(sharded == exact && sharded_projector == exact_projector);
 
     // The other family of names draws other random values, as those depend on names: compare with its own source.
@@ -231,7 +236,8 @@ fn keys_say_what_the_checkpoint_says() {
             assert_eq!(file.str("qasr.source.sha256").expect("hash"), report.source_sha256);
             assert_eq!(file.str("qasr.recipe").expect("recipe"), "q8_0");
             let files = file.strings("qasr.source.files").expect("files");
-            let names: Vec<&str> = files.iter().filter_map(|line| line.split_once("  ")).map(|(_, name)| name).collect();
+            let names: Vec<&str> =
+                files.iter().filter_map(|line| line.split_once("  ")).map(|(_, name)| name).collect();
             assert_eq!(names, SOURCE_FILES);
         }
         assert_eq!(report.source_sha256.len(), 64);

@@ -3,6 +3,7 @@
 //! [`Gguf::open`] reads and checks everything before the data against the length of the file; [`Header`] writes it.
 
 mod error;
+mod parse;
 mod read;
 #[cfg(test)]
 mod rejections;

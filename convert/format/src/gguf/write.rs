@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::read::{duplicate, tensor_bytes};
+use super::parse::{duplicate, tensor_bytes};
 use super::value::code;
 use super::{ALIGNMENT_KEY, DEFAULT_ALIGNMENT, GgufError, MAGIC, MAX_DIMS, MAX_TENSOR_NAME, VERSION, Value, align_up};
 use crate::types::GgmlType;

@@ -168,9 +168,7 @@ impl EncoderSizes {
                 all.push((encoder_layer(layer, part, Bias), vec![outputs]));
             }
         }
-        for (part, dims) in
-            [(POST_LN, vec![width]), (PROJ1, vec![width, width]), (PROJ2, vec![width, projection])]
-        {
+        for (part, dims) in [(POST_LN, vec![width]), (PROJ1, vec![width, width]), (PROJ2, vec![width, projection])] {
             let outputs = dims.last().copied().unwrap_or(width);
             all.push((encoder_part(part, Weight), dims));
             all.push((encoder_part(part, Bias), vec![outputs]));
@@ -204,7 +202,8 @@ mod tests {
             position_rows: POSITION_ROWS,
         };
         assert_eq!(encoder.conv_rows(), 16);
-        let count = |all: Vec<(String, Vec<u64>)>| all.iter().map(|(_, dims)| dims.iter().product::<u64>()).sum::<u64>();
+        let count =
+            |all: Vec<(String, Vec<u64>)>| all.iter().map(|(_, dims)| dims.iter().product::<u64>()).sum::<u64>();
         // The table of positions is computed, not a parameter.
         let total = count(decoder.tensors()) + count(encoder.tensors()) - 896 * POSITION_ROWS;
         assert_eq!(total / 1_000_000, 782, "782 M in the published model, head counted once");
