@@ -162,9 +162,10 @@ pub fn choose(recipe: Recipe, role: Role, row_len: u64) -> Choice {
     fit(kind, reason, row_len)
 }
 
-/// Replaces a type whose blocks do not divide the rows by the one of 32-value blocks nearest to it: q4_k by iq4_nl
-/// (the same 4.5 bits, and of the two 32-value types of that size the one with the smaller error), q5_k by q5_0 (the
-/// same 5.5 bits), q6_k by q8_0 (the smallest that loses nothing, as there is no 6-bit type of 32).
+/// Replaces a type whose blocks do not divide the rows by the one of 32-value blocks nearest to it: q5_k by q5_0 (the
+/// same 5.5 bits), q6_k by q8_0 (the smallest that loses nothing, as there is no 6-bit type of 32), q4_k by iq4_nl.
+/// Of the two 4.5-bit types of 32 values iq4_nl is nearer to q4_k: mean relative error over the matrices of the
+/// trained digits checkpoint 7.1 % for q4_k, 7.6 % for iq4_nl, 8.6 % for q4_0.
 fn fit(kind: GgmlType, reason: &'static str, row_len: u64) -> Choice {
     if row_len.is_multiple_of(kind.block_len()) {
         return Choice { kind, reason, instead_of: None };
