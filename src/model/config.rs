@@ -98,7 +98,7 @@ impl EncoderConfig {
         if sizes.mel_bins != MEL_BINS as u64 {
             return Err(wrong(file, format!("{} mel bins; the front end makes {MEL_BINS}", sizes.mel_bins)));
         }
-        if sizes.width % heads != 0 {
+        if !sizes.width.is_multiple_of(heads) {
             return Err(wrong(file, format!("{heads} heads do not divide the width {}", sizes.width)));
         }
         for (key, expected) in [(own::N_WINDOW, CHUNK_FRAMES / 2), (own::N_WINDOW_INFER, CHUNK_FRAMES * WINDOW_CHUNKS)] {
@@ -142,7 +142,7 @@ impl DecoderConfig {
             vocabulary,
         };
         let value_length = number(file, &key(decoder::VALUE_LENGTH), MAX_EXTENT)?;
-        if value_length != sizes.head_width || sizes.heads % sizes.kv_heads != 0 || sizes.head_width % 2 != 0 {
+        if value_length != sizes.head_width || !sizes.heads.is_multiple_of(sizes.kv_heads) || !sizes.head_width.is_multiple_of(2) {
             return Err(wrong(file, format!("{} heads over {} kv heads of {}/{value_length} values", sizes.heads, sizes.kv_heads, sizes.head_width)));
         }
         epsilon(file, &key(decoder::RMS_EPSILON))?;

@@ -16,7 +16,8 @@ use std::time::{Duration, Instant};
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct ModelOptions {
-    /// Worker threads; 0 means as many as the process may use.
+    /// Worker threads, up to 256; 0 means as many as the process may use, or one for a model so small that threads
+    /// would mostly wait for each other.
     pub threads: usize,
     /// Keep the decoder's weights in the mapped file, unless they are repacked anyway.
     pub mmap: bool,
@@ -61,7 +62,8 @@ struct Inner {
     decoder: Arc<ggml::llama::Model>,
     decoder_config: DecoderConfig,
     tokenizer: Tokenizer,
-    options: ModelOptions,
+    threads: usize,
+    cache: CacheType,
     info: ModelInfo,
     load_time: Duration,
 }
@@ -85,12 +87,13 @@ impl Model {
 
         // Reading and repacking the decoder takes longest; everything else is done meanwhile.
         let mmap = options.mmap && !(options.repack && is_repacked(&decoder_file)?);
+        let threads = worker_threads(options.threads, &decoder_config);
         let load = ggml::llama::LoadOptions { mmap, repack: options.repack, gpu_layers: 0 };
         let (decoder, rest) = thread::scope(|scope| {
             let vocabulary = decoder_config.sizes.vocabulary as usize;
             let decoder = scope.spawn(move || ggml::llama::Model::load(&files.decoder, decoder_config.arch.name(), vocabulary, load));
             let rest = || -> Result<_> {
-                let encoder = Encoder::open(&encoder_file, encoder_config, options.threads, options.repack)?;
+                let encoder = Encoder::open(&encoder_file, encoder_config, threads, options.repack)?;
                 let tokenizer = read_tokenizer(&decoder_file)?;
                 if options.check_scales {
                     check::finite(&encoder_file)?;
@@ -106,7 +109,7 @@ impl Model {
         let decoder = decoder.map_err(|error| Error::model(format!("{}: llama.cpp could not load it: {error}", files.decoder.display())))?;
         let info = describe(&decoder_file, &encoder_file);
         let load_time = start.elapsed();
-        Ok(Self { inner: Arc::new(Inner { encoder, decoder, decoder_config, tokenizer, options: options.clone(), info, load_time }) })
+        Ok(Self { inner: Arc::new(Inner { encoder, decoder, decoder_config, tokenizer, threads, cache: options.cache, info, load_time }) })
     }
 
     /// Opens the demo model that travels inside the program.
@@ -133,7 +136,7 @@ impl Model {
 
     /// A fresh decoding session of at least `capacity` positions over the shared weights.
     pub fn session(&self, capacity: usize) -> Result<Box<dyn DecoderSession>> {
-        decoder::open(&self.inner.decoder, capacity, self.inner.options.threads, self.inner.options.cache)
+        decoder::open(&self.inner.decoder, capacity, self.inner.threads, self.inner.cache)
     }
 
     /// The vocabulary.
@@ -149,6 +152,18 @@ impl Model {
     /// How long opening took.
     pub fn load_time(&self) -> Duration {
         self.inner.load_time
+    }
+}
+
+/// Rows narrower than this multiply faster than two threads can meet, most of all on a busy machine: the demo model is
+/// 256 wide, the published ones 1024 and more.
+const WIDE_ENOUGH_FOR_THREADS: u64 = 512;
+
+fn worker_threads(asked: usize, config: &DecoderConfig) -> usize {
+    match asked {
+        0 if config.sizes.width < WIDE_ENOUGH_FOR_THREADS => 1,
+        0 => thread::available_parallelism().map_or(1, usize::from),
+        asked => asked,
     }
 }
 
