@@ -99,3 +99,8 @@ pub fn open(files: &ModelFiles) -> Model {
     options.threads = 1;
     Model::open(files, &options).unwrap()
 }
+
+/// The checkpoint of the demo model that ships inside the program.
+pub fn demo_checkpoint() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../convert/demo/checkpoint")
+}
