@@ -32,7 +32,7 @@ pub type Result<T> = std::result::Result<T, Error>;
 impl Error {
     /// An error of any kind; the message names the thing, the place and the remedy.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into() }
+        Self { kind, message: one_line(message.into()) }
     }
 
     /// A [`ErrorKind::Usage`] error.
@@ -66,6 +66,26 @@ impl Error {
     }
 }
 
+/// Longest message kept, in bytes: room for two of the longest paths.
+const MAX_MESSAGE: usize = 4096;
+
+/// A message can quote what a damaged file holds. Line breaks and terminal commands in it are written out, and what is
+/// too long for a sentence is cut.
+fn one_line(message: String) -> String {
+    if message.len() <= MAX_MESSAGE && !message.contains(char::is_control) {
+        return message;
+    }
+    let mut line = String::new();
+    for letter in message.chars() {
+        if line.len() > MAX_MESSAGE {
+            line.push('…');
+            break;
+        }
+        if letter.is_control() { line.extend(letter.escape_default()) } else { line.push(letter) }
+    }
+    line
+}
+
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.message)
@@ -73,3 +93,15 @@ impl fmt::Display for Error {
 }
 
 impl std::error::Error for Error {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_is_one_line_of_bounded_length() {
+        assert_eq!(Error::model("key 'a\nb\u{1b}[2J'").to_string(), "key 'a\\nb\\u{1b}[2J'");
+        let long = Error::model("ß".repeat(1 << 20)).to_string();
+        assert!(long.len() < MAX_MESSAGE + 16 && long.ends_with("ß…"), "{} bytes", long.len());
+    }
+}

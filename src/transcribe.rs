@@ -25,6 +25,10 @@ fn default_new_tokens(seconds: f64) -> usize {
     128 + (12.0 * seconds).ceil() as usize
 }
 
+/// Most tokens an utterance may be given, unless [`default_new_tokens`] is more: the attention cache is made for all of
+/// them in advance, and no minute of speech has so many.
+const MOST_NEW_TOKENS: usize = 4096;
+
 /// What to transcribe and how. All fields have sensible defaults.
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
@@ -35,7 +39,8 @@ pub struct Options {
     pub context_text: String,
     /// Longest utterance in seconds; cuts fall on quiet places within 5 s of it. 1 to 1200.
     pub segment_seconds: Option<f64>,
-    /// Most tokens generated per utterance. Meeting it is reported as incomplete text, never passed over.
+    /// Most tokens generated per utterance; beyond 4096 only where the utterance is long enough to need them. Meeting
+    /// it is reported as incomplete text, never passed over.
     pub max_new_tokens: Option<usize>,
     /// Where the recording given begins in the file it was cut from: added to all times.
     pub origin: SampleIndex,
@@ -131,7 +136,8 @@ fn utterance(model: &Model, samples: &[f32], options: &Options, session: &mut Op
 
     let prompt = Prompt::build(model.tokenizer(), &options.context_text, options.language.as_ref())?;
     let seconds = samples.len() as f64 / f64::from(SAMPLE_RATE);
-    let budget = options.max_new_tokens.unwrap_or_else(|| default_new_tokens(seconds));
+    let default = default_new_tokens(seconds);
+    let budget = options.max_new_tokens.unwrap_or(default).min(default.max(MOST_NEW_TOKENS));
     let decoded = decode(model, &prompt, &audio, &[], budget, session)?;
     timings.prefill += decoded.prefill;
     timings.decode += decoded.steps;

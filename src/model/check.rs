@@ -4,6 +4,7 @@
 
 use crate::error::{Error, Result};
 use qasr_format::{Gguf, GgmlType, TensorInfo};
+use std::collections::HashSet;
 use std::fs::File;
 use std::io::{BufReader, Read, Seek, SeekFrom};
 
@@ -21,7 +22,12 @@ const COMPUTABLE: [GgmlType; 10] = [
     GgmlType::IQ4_NL,
 ];
 
-/// Checks names, shapes and types of all tensors; `optional` may be there or not.
+/// Where tensor data may start, in bytes: kernels read whole vectors, and ggml ends the process on less.
+const ALIGNMENT: u64 = 32;
+/// How many faults one sentence lists.
+const LISTED: usize = 8;
+
+/// Checks names, shapes, types and places of all tensors; `optional` may be there or not.
 ///
 /// # Errors
 /// [`crate::ErrorKind::Model`], one sentence that lists everything missing, misshapen or unknown.
@@ -38,15 +44,15 @@ pub fn tensors(file: &Gguf, expected: &[(String, Vec<u64>)], optional: &[(String
             fault(tensor, dims, &mut faults);
         }
     }
-    let known = |name: &str| expected.iter().chain(optional).any(|(known, _)| known == name);
-    if file.tensors().len() > expected.len() {
-        faults.extend(file.tensors().iter().filter(|tensor| !known(&tensor.name)).map(|tensor| format!("'{}' is unknown", tensor.name)));
-    }
+    let known: HashSet<&str> = expected.iter().chain(optional).map(|(name, _)| name.as_str()).collect();
+    let mut unknown = file.tensors().iter().filter(|tensor| !known.contains(tensor.name.as_str()));
+    faults.extend(unknown.by_ref().take(LISTED).map(|tensor| format!("'{}' is unknown", tensor.name)));
     if faults.is_empty() {
         return Ok(());
     }
-    let more = faults.len().saturating_sub(8);
-    faults.truncate(8);
+    // Counted, not written out: a damaged file can hold a million of them.
+    let more = (faults.len() + unknown.count()).saturating_sub(LISTED);
+    faults.truncate(LISTED);
     let more = if more > 0 { format!("; and {more} more") } else { String::new() };
     Err(Error::model(format!("{}: its tensors are not those of a Qwen3-ASR model: {}{more}", file.path().display(), faults.join("; "))))
 }
@@ -60,6 +66,8 @@ fn fault(tensor: &TensorInfo, dims: &[u64], faults: &mut Vec<String>) {
         faults.push(format!("'{}' is stored as {}, which this build does not compute with", tensor.name, tensor.kind.name()));
     } else if dims.iter().filter(|dim| **dim > 1).count() <= 1 && tensor.kind != GgmlType::F32 {
         faults.push(format!("'{}' is stored as {}; vectors are kept as f32", tensor.name, tensor.kind.name()));
+    } else if !tensor.offset.is_multiple_of(ALIGNMENT) {
+        faults.push(format!("'{}' starts at byte {}, not at a multiple of {ALIGNMENT}", tensor.name, tensor.offset));
     }
 }
 

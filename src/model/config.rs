@@ -1,5 +1,6 @@
 //! The hyperparameters, read from the files; nothing that matters has a default.
 
+use super::keys;
 use crate::error::{Error, Result};
 use qasr_format::schema::tensors::{self, DecoderSizes, EncoderSizes};
 use qasr_format::schema::{Arch, decoder, encoder, general, own, tokenizer};
@@ -42,6 +43,10 @@ pub struct DecoderConfig {
 const MAX_EXTENT: u64 = 1 << 20;
 /// Most layers taken.
 const MAX_LAYERS: u64 = 512;
+/// Fewest positions taken: the prompt without context, a few seconds of audio and their text.
+const MIN_POSITIONS: u64 = 128;
+/// Lengths of audio a model may prefer, in seconds.
+const SEGMENT_SECONDS: std::ops::RangeInclusive<f32> = 1.0..=1200.0;
 
 fn refuse(error: GgufError) -> Error {
     Error::model(error.to_string())
@@ -153,23 +158,32 @@ impl DecoderConfig {
         if arch == Arch::Qwen3Vl {
             check_sections(file, &key(decoder::ROPE_SECTIONS), sizes.head_width)?;
         }
+        keys::known(file, arch, sizes.head_width, vocabulary)?;
         let end_tokens = check_vocabulary(file, vocabulary)?;
         let segment_seconds = file.get(own::SEGMENT_SECONDS).map(|_| file.f32(own::SEGMENT_SECONDS)).transpose().map_err(refuse)?;
+        if let Some(seconds) = segment_seconds.filter(|seconds| !SEGMENT_SECONDS.contains(seconds)) {
+            return Err(wrong(file, format!("key '{}' is {seconds}, expected 1 to 1200", own::SEGMENT_SECONDS)));
+        }
+        let max_positions = number(file, &key(decoder::CONTEXT_LENGTH), 1 << 24)?;
+        if max_positions < MIN_POSITIONS {
+            return Err(wrong(file, format!("key '{}' is {max_positions}, too few for any recording", key(decoder::CONTEXT_LENGTH))));
+        }
         Ok(Self {
             arch,
             sizes,
-            max_positions: number(file, &key(decoder::CONTEXT_LENGTH), 1 << 24)? as usize,
+            max_positions: max_positions as usize,
             end_tokens,
-            segment_seconds: segment_seconds.filter(|seconds| seconds.is_finite() && *seconds >= 1.0),
+            segment_seconds,
         })
     }
 }
 
-/// The three-axis rotary sections must not ask for more than half a head.
+/// The three-axis rotary sections must not ask for more than half a head, and ggml wants one of the three to be there.
 fn check_sections(file: &Gguf, key: &str, head_width: u64) -> Result<()> {
     let sections = file.i32s(key).map_err(refuse)?;
     let total: i64 = sections.iter().map(|section| i64::from(*section)).sum();
-    if sections.len() != 4 || sections.iter().any(|section| *section < 0) || total <= 0 || total as u64 > head_width / 2 {
+    let is_empty = sections.iter().take(3).all(|section| *section == 0);
+    if sections.len() != 4 || sections.iter().any(|section| *section < 0) || is_empty || total as u64 > head_width / 2 {
         return Err(wrong(file, format!("key '{key}' is {sections:?} for heads of {head_width}")));
     }
     Ok(())

@@ -8,6 +8,7 @@ pub mod decoder;
 pub mod demo;
 pub mod encoder;
 pub mod files;
+mod keys;
 mod open;
 
 pub use config::{DecoderConfig, EncoderConfig};

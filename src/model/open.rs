@@ -5,8 +5,8 @@ use super::decoder::{self, CacheType, DecoderSession};
 use super::encoder::{Encoder, spec};
 use super::{ModelFiles, check, demo};
 use crate::error::{Error, Result};
-use crate::text::{Tokenizer, Vocabulary};
-use qasr_format::Gguf;
+use crate::text::{ControlTokens, Tokenizer, Vocabulary};
+use qasr_format::{Gguf, GgmlType};
 use qasr_format::schema::{general, own, tensors, tokenizer};
 use std::sync::Arc;
 use std::thread;
@@ -84,6 +84,7 @@ impl Model {
         check::tensors(&decoder_file, &decoder_config.sizes.tensors(), &[head])?;
         check::tensors(&encoder_file, &encoder_config.sizes.tensors(), &[])?;
         check_pair(&decoder_file, &encoder_file, &decoder_config, &encoder_config)?;
+        check_cache(options.cache, decoder_config.sizes.head_width)?;
 
         // Reading and repacking the decoder takes longest; everything else is done meanwhile.
         let mmap = options.mmap && !(options.repack && is_repacked(&decoder_file)?);
@@ -191,13 +192,27 @@ fn check_pair(decoder: &Gguf, encoder: &Gguf, decoder_config: &DecoderConfig, en
     Ok(())
 }
 
+/// Storage in blocks needs heads that fill whole ones.
+fn check_cache(cache: CacheType, head_width: u64) -> Result<()> {
+    let block = GgmlType::Q8_0.block_len();
+    if cache == CacheType::Q8_0 && head_width % block != 0 {
+        return Err(Error::usage(format!("an attention cache of type q8_0 has blocks of {block} and this model's heads have {head_width} values: use type f16")));
+    }
+    Ok(())
+}
+
 fn read_tokenizer(file: &Gguf) -> Result<Tokenizer> {
     let refuse = |error: qasr_format::GgufError| Error::model(error.to_string());
-    Tokenizer::new(Vocabulary {
+    let named = |error: Error| Error::new(error.kind(), format!("{}: {error}", file.path().display()));
+    let tokenizer = Tokenizer::new(Vocabulary {
         tokens: file.strings(tokenizer::TOKENS).map_err(refuse)?.to_vec(),
         token_types: file.i32s(tokenizer::TOKEN_TYPE).map_err(refuse)?.to_vec(),
         merges: file.strings(tokenizer::MERGES).map_err(refuse)?.to_vec(),
     })
+    .map_err(named)?;
+    // Missing ones are the file's fault, not that of the first recording.
+    ControlTokens::find(&tokenizer).map_err(named)?;
+    Ok(tokenizer)
 }
 
 fn describe(decoder: &Gguf, encoder: &Gguf) -> ModelInfo {

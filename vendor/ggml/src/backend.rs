@@ -91,7 +91,7 @@ impl Backend {
     /// The CPU with `threads` workers; 0 means as many as the process may use.
     pub fn cpu(threads: usize) -> Result<Self> {
         start();
-        let threads = if threads == 0 { threads::available() } else { threads };
+        let threads = threads::bounded(threads);
         let count = i32::try_from(threads).map_err(|_| Error::new(format!("{threads} threads are too many")))?;
         // SAFETY: the registry is filled; parameters may be null.
         let raw = unsafe { sys::ggml_backend_init_by_type(sys::GGML_BACKEND_DEVICE_TYPE_CPU, ptr::null()) };

@@ -124,7 +124,7 @@ pub struct SessionOptions {
     pub context_length: usize,
     /// Rows computed at once in prefill; bounds the scratch memory.
     pub rows_at_once: usize,
-    /// Worker threads; 0 means as many as the process may use.
+    /// Worker threads; 0 means as many as the process may use, and never more than those.
     pub threads: usize,
     /// Storage of the attention cache.
     pub cache: CacheType,
@@ -166,7 +166,7 @@ impl Session {
     pub fn new(model: &Arc<Model>, options: SessionOptions) -> Result<Self> {
         let too_large = |_| Error::new(format!("a context of {} positions", options.context_length));
         let length = u32::try_from(options.context_length.max(1)).map_err(too_large)?;
-        let threads = if options.threads == 0 { threads::available() } else { options.threads };
+        let threads = threads::bounded(options.threads);
         // SAFETY: returns a struct by value.
         let mut params = unsafe { sys::llama_context_default_params() };
         params.n_ctx = length;

@@ -66,11 +66,13 @@ impl Gguf {
     /// When the file cannot be read, is not a GGUF file of version 2 or 3, or its header contradicts itself or the
     /// length of the file: in every case naming the file and the place.
     pub fn open(path: &Path) -> Result<Self, GgufError> {
-        let file = File::open(path).map_err(|e| GgufError::io(path, "open the file", &e))?;
-        let meta = file.metadata().map_err(|e| GgufError::io(path, "ask for the length of the file", &e))?;
+        // Asked before opening: opening a named pipe waits until somebody writes to it.
+        let meta = std::fs::metadata(path).map_err(|e| GgufError::io(path, "open the file", &e))?;
         if !meta.is_file() {
             return Err(GgufError::malformed(path, "not a regular file, so it cannot be a model file"));
         }
+        let file = File::open(path).map_err(|e| GgufError::io(path, "open the file", &e))?;
+        let meta = file.metadata().map_err(|e| GgufError::io(path, "ask for the length of the file", &e))?;
         Self::read(BufReader::with_capacity(1 << 16, file), meta.len(), path)
     }
 
