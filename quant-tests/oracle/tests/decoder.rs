@@ -1,0 +1,200 @@
+//! The decoder behind our seam against the same file in llama-cpp-2's safe API, which shares nothing with it but the
+//! kernels: batches, positions, rollback and rows put in between are each side's own.
+
+mod common;
+
+use common::{Oracle, Pair, all_pairs, distance, largest, load, open, say};
+use qasr::Model;
+use qasr::model::decoder::{Input, most_likely};
+use qasr::model::{CacheType, DecoderSession};
+use qasr_format::Gguf;
+use std::fs;
+
+/// Largest difference of logits that one batch, computed twice, may show; relative to the largest logit.
+const TOLERANCE: f32 = 1e-5;
+/// The same for one prompt in batches of other shapes: other kernels, and for quantized weights other roundings of
+/// the activations.
+const RESHAPED: f32 = 2e-2;
+/// The cache of comparisons in which different batches must agree: the other kinds round what they keep.
+const CACHE: CacheType = CacheType::F32;
+/// Greedy tokens compared.
+const STEPS: usize = 16;
+
+/// A prompt over the plain part of the tiny vocabulary.
+fn prompt() -> Vec<u32> {
+    (0..40).map(|index| (index * 37 + 11) % 300).collect()
+}
+
+fn session(model: &Model) -> Box<dyn DecoderSession> {
+    model.session(common::CAPACITY).unwrap()
+}
+
+/// Decodes greedily from where the session is; returns the tokens.
+fn greedy(session: &mut dyn DecoderSession) -> Vec<u32> {
+    let step = |_| {
+        let id = most_likely(session.logits()).unwrap();
+        session.append(&[Input::Tokens(&[id])]).unwrap();
+        id
+    };
+    (0..STEPS).map(step).collect()
+}
+
+/// Rows of the token table, as a decoder looks them up.
+fn rows(pair: &Pair, ids: &[u32]) -> Vec<f32> {
+    let file = Gguf::open(&pair.files.decoder).unwrap();
+    let table = file.tensor("token_embd.weight").unwrap();
+    let width = table.dims[0] as usize;
+    let bytes = fs::read(&pair.files.decoder).unwrap();
+    let data = &bytes[table.offset as usize..][..table.bytes as usize];
+    let values = ggml::quantize::dequantize(table.kind.id(), data, width * table.dims[1] as usize).unwrap();
+    ids.iter().flat_map(|id| &values[*id as usize * width..][..width]).copied().collect()
+}
+
+#[test]
+fn logits_and_greedy_tokens_are_those_of_the_safe_api() {
+    for pair in all_pairs() {
+        for cache in [CacheType::F16, CacheType::F32] {
+            agree(&pair, cache);
+        }
+        // The comparison is worth something only if a prompt that differs in its first token falls through it.
+        let theirs = load(&pair.files.decoder);
+        let [right, wrong] = [0, 1].map(|change| {
+            let mut prompt = prompt();
+            prompt[0] += change;
+            let mut oracle = Oracle::new(&theirs, CACHE);
+            oracle.append(&prompt);
+            oracle.logits().to_vec()
+        });
+        let apart = distance(&right, &wrong);
+        assert!(apart > 100.0 * TOLERANCE, "{}: another prompt goes unnoticed: {apart:.1e}", pair.name);
+    }
+}
+
+/// Prefill and greedy steps in our session and in the oracle, step by step.
+fn agree(pair: &Pair, cache: CacheType) {
+    let name = format!("{} with a cache in {cache:?}", pair.name);
+    let ours = open(pair, cache).unwrap();
+    let mut session = session(&ours);
+    let theirs = load(&pair.files.decoder);
+    let mut oracle = Oracle::new(&theirs, cache);
+
+    session.append(&[Input::Tokens(&prompt())]).unwrap();
+    oracle.append(&prompt());
+    let mut worst = distance(oracle.logits(), session.logits());
+    let mut is_bit_equal = oracle.logits() == session.logits();
+    for step in 0..STEPS {
+        let id = largest(oracle.logits());
+        assert_eq!(most_likely(session.logits()).unwrap(), id, "{name}: greedy token {step}");
+        session.append(&[Input::Tokens(&[id])]).unwrap();
+        oracle.append(&[id]);
+        worst = worst.max(distance(oracle.logits(), session.logits()));
+        is_bit_equal &= oracle.logits() == session.logits();
+    }
+    let same = if is_bit_equal { " (bit for bit)" } else { "" };
+    say(&format!("decoder against llama-cpp-2, {name}: {STEPS} steps, largest difference {worst:.1e}{same}"));
+    assert!(worst <= TOLERANCE, "{name}: logits differ by {worst:.1e} of the largest");
+}
+
+#[test]
+fn both_architectures_are_one_model() {
+    for recipe in common::RECIPES {
+        let [one, three] = common::ARCHITECTURES.map(|arch| {
+            let model = load(&common::tiny(recipe, arch).files.decoder);
+            let mut oracle = Oracle::new(&model, CACHE);
+            oracle.append(&prompt());
+            oracle.logits().to_vec()
+        });
+        assert_eq!(one, three, "{}: qwen3 and qwen3vl give different logits", recipe.name());
+    }
+}
+
+#[test]
+fn a_rollback_forgets_and_repeats() {
+    for pair in all_pairs() {
+        let name = &pair.name;
+        let model = open(&pair, CACHE).unwrap();
+        let mut session = session(&model);
+        session.append(&[Input::Tokens(&prompt())]).unwrap();
+        let logits = session.logits().to_vec();
+        let tokens = greedy(&mut *session);
+        assert_eq!(session.position(), prompt().len() + STEPS);
+
+        // Back into the prompt, and forward again as before.
+        let kept = prompt().len() - 5;
+        session.truncate(kept);
+        assert_eq!(session.position(), kept);
+        assert!(session.logits().is_empty(), "{name}: logits outlive the position they belong to");
+        session.append(&[Input::Tokens(&prompt()[kept..])]).unwrap();
+        let apart = distance(&logits, session.logits());
+        assert!(apart <= RESHAPED, "{name}: the same prompt after a rollback differs by {apart:.1e}");
+        assert_eq!(greedy(&mut *session), tokens, "{name}: greedy tokens after a rollback");
+
+        // Back again, and on with something else: what was forgotten must leave no trace.
+        session.truncate(kept);
+        let branch = [7, 99, 201, 13, 250];
+        session.append(&[Input::Tokens(&branch)]).unwrap();
+        let theirs = load(&pair.files.decoder);
+        let mut oracle = Oracle::new(&theirs, CACHE);
+        oracle.append(&[&prompt()[..kept], &branch].concat());
+        let apart = distance(oracle.logits(), session.logits());
+        let noticed = distance(&logits, oracle.logits());
+        say(&format!(
+            "rollback, {name}: a branch differs by {apart:.1e} from a fresh start, by {noticed:.1e} from the trunk"
+        ));
+        assert!(apart <= RESHAPED, "{name}: a branch after a rollback differs by {apart:.1e} from a fresh start");
+        assert!(noticed > 10.0 * RESHAPED, "{name}: the branch is too like the trunk to tell: {noticed:.1e}");
+    }
+}
+
+#[test]
+fn rows_between_tokens_are_those_tokens() {
+    for pair in all_pairs() {
+        let name = &pair.name;
+        let model = open(&pair, CACHE).unwrap();
+        let prompt = prompt();
+        let (before, rest) = prompt.split_at(9);
+        let (middle, after) = rest.split_at(20);
+        let theirs = load(&pair.files.decoder);
+        let mut oracle = Oracle::new(&theirs, CACHE);
+        oracle.append(&prompt);
+
+        let with_rows = |ids: &[u32]| {
+            let rows = rows(&pair, ids);
+            let mut session = session(&model);
+            session.append(&[Input::Tokens(before), Input::Rows(&rows), Input::Tokens(after)]).unwrap();
+            assert_eq!(session.position(), prompt.len());
+            session
+        };
+        let mut session = with_rows(middle);
+        let apart = distance(oracle.logits(), session.logits());
+        let same = if session.logits() == oracle.logits() { " (bit for bit)" } else { "" };
+        say(&format!("tokens, rows, tokens, {name}: differs by {apart:.1e} from tokens alone{same}"));
+        assert!(apart <= TOLERANCE, "{name}: rows of the token table differ by {apart:.1e} from the tokens");
+        for (step, id) in greedy(&mut *session).into_iter().enumerate() {
+            assert_eq!(id, largest(oracle.logits()), "{name}: greedy token {step} behind rows");
+            oracle.append(&[id]);
+        }
+
+        let mut swapped = middle.to_vec();
+        swapped.swap(0, 1);
+        let mut plain = Oracle::new(&theirs, CACHE);
+        plain.append(&prompt);
+        let noticed = distance(plain.logits(), with_rows(&swapped).logits());
+        assert!(noticed > 10.0 * TOLERANCE, "{name}: two rows in the wrong order go unnoticed: {noticed:.1e}");
+    }
+}
+
+#[test]
+fn what_does_not_fit_leaves_the_session_as_it_was() {
+    let pair = common::tiny(qasr_convert::Recipe::F32, common::ARCHITECTURES[0]);
+    let model = open(&pair, CACHE).unwrap();
+    let mut session = model.session(prompt().len()).unwrap();
+    session.append(&[Input::Tokens(&prompt()[1..])]).unwrap();
+    let logits = session.logits().to_vec();
+    for wrong in [Input::Tokens(&[1, 2]), Input::Tokens(&[1 << 20]), Input::Rows(&[0.5; 3]), Input::Tokens(&[])] {
+        assert!(session.append(&[wrong]).is_err(), "{wrong:?} was taken");
+        assert_eq!(session.position(), prompt().len() - 1, "{wrong:?} moved the session");
+        assert_eq!(session.logits(), logits, "{wrong:?} changed the logits");
+    }
+    session.append(&[Input::Tokens(&prompt()[..1])]).unwrap();
+}
