@@ -1,9 +1,9 @@
-//! Depth 5: whole transcripts of the digits model. At f32 they are the official package's, word for word; quantized,
+//! Depth 5: whole transcripts of the demo model. At f32 they are the official package's, word for word; quantized,
 //! the word error rate is measured and may not grow much.
 
 mod common;
 
-use common::{check_checkpoint, convert, open, say, shared};
+use common::{check_checkpoint, convert, demo_checkpoint, open, say, shared};
 use qasr::audio::{ReadOptions, read_path};
 use qasr::{Model, Options, transcribe};
 use quant_tests::golden::committed_folder;
@@ -18,9 +18,9 @@ fn strings() -> Strings {
 }
 
 fn model(kind: &str) -> Option<Model> {
-    let checkpoint = shared("digits-model");
-    if !checkpoint.join("model.safetensors").is_file() || !shared("digits/strings").is_dir() {
-        say(&format!("skipped: digit strings at {kind}: ../shared/digits-model or ../shared/digits is not there"));
+    let checkpoint = demo_checkpoint();
+    if !shared("digits/strings").is_dir() {
+        say(&format!("skipped: digit strings at {kind}: ../shared/digits is not there"));
         return None;
     }
     check_checkpoint(&checkpoint, &strings().checkpoint_sha256);

@@ -57,8 +57,8 @@ fn measure(model: &Model, list: &[Clip], packs: &HashMap<String, Pcm16k>) -> (us
 #[test]
 fn word_error_rates_of_single_words() {
     let checkpoint = common::demo_checkpoint();
-    if !shared("digits/dev.tsv").is_file() || !checkpoint.join("model.safetensors").is_file() {
-        say("skipped: single words: ../shared/digits or the checkpoint is not there");
+    if !shared("digits/dev.tsv").is_file() {
+        say("skipped: single words: ../shared/digits is not there");
         return;
     }
     let lists = ["dev", "test", "test_seen"].map(|name| (name, clips(name)));
