@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 use crate::mel::{self, log_mel};
 use crate::model::decoder::{DecoderSession, Input, most_likely};
 use crate::model::{AudioEmbeddings, Model};
-use crate::text::{ControlTokens, Language, Prompt, answer};
+use crate::text::{ControlTokens, Language, Prompt, answer, joining};
 use crate::transcript::{Segment, Timings, Transcript, Warning};
 use crate::units::{SAMPLE_RATE, SampleIndex};
 use std::time::{Duration, Instant};
@@ -18,6 +18,9 @@ use std::time::{Duration, Instant};
 /// Longest utterance when neither the caller nor the model says otherwise, in seconds. The official limit is 1200;
 /// a decode step slows down with every position, and memory grows, so small machines cut sooner.
 pub const SEGMENT_SECONDS: f64 = 30.0;
+
+/// The official package's longest utterance, in samples: 1200 s.
+const OFFICIAL_LIMIT: usize = 1200 * SAMPLE_RATE as usize;
 
 /// Tokens allowed per utterance when the caller does not say: far above fast speech (about 8 per second), so that
 /// only a model caught in a loop meets it.
@@ -94,7 +97,7 @@ pub fn transcribe(model: &Model, audio: &Pcm16k, options: &Options, progress: &m
         transcript.complete &= segment.complete;
         transcript.warnings.extend(warnings.into_iter().map(|warning| placed(warning, &segment)));
         progress(Progress { done: SampleIndex(piece.end as u64), total: transcript.duration, segment: &segment });
-        join(&mut transcript, segment);
+        join(&mut transcript, segment, limit);
     }
     Ok(transcript)
 }
@@ -112,14 +115,19 @@ fn placed(warning: Warning, segment: &Segment) -> Warning {
     Warning { message: format!("{:.1}-{:.1} s: {}", segment.start.seconds(), segment.end.seconds(), warning.message), ..warning }
 }
 
-/// Joins as the official package does: texts with nothing between them, languages without repeats.
-fn join(transcript: &mut Transcript, segment: Segment) {
+/// Joins languages without repeats, and texts with a space where their script has one between words. The official
+/// package puts nothing between texts, which it does once in 20 minutes; so do we at its limit.
+fn join(transcript: &mut Transcript, segment: Segment, limit: usize) {
     if let Some(language) = &segment.language
         && transcript.languages.last() != Some(language)
     {
         transcript.languages.push(language.clone());
     }
-    transcript.text.push_str(&segment.text);
+    if limit >= OFFICIAL_LIMIT {
+        transcript.text.push_str(&segment.text);
+    } else {
+        joining::append(&mut transcript.text, &segment.text);
+    }
     transcript.segments.push(segment);
 }
 

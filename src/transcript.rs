@@ -9,7 +9,8 @@ pub struct Transcript {
     /// Model names of the languages heard, in order, without empty ones and consecutive repeats
     /// (official package: joined with commas).
     pub languages: Vec<String>,
-    /// The texts of all segments, joined with nothing between them, as the official package does.
+    /// The texts of all segments, joined with a space where the script has spaces between words; with nothing between
+    /// them at the official limit of 1200 s, as the official package does.
     pub text: String,
     /// The pieces the recording was cut into.
     pub segments: Vec<Segment>,

@@ -50,13 +50,12 @@ fn room(path: &Path) -> String {
     first.trim_end_matches(".rs").to_owned()
 }
 
-/// Rooms named by `crate::` paths in a file, its tests included.
+/// Rooms named by `crate::` paths in a file, its tests included; a list in braces may run over several lines.
 fn imports(text: &str) -> Vec<String> {
+    let code: String = text.lines().filter(|line| !line.trim_start().starts_with("//")).flat_map(|line| [line, "\n"]).collect();
     let mut rooms = Vec::new();
-    for part in text.lines().filter(|line| !line.trim_start().starts_with("//")).flat_map(|line| line.split("crate::").skip(1)) {
-        let names = part.strip_prefix('{').map_or(part, |list| list.split('}').next().unwrap_or(list));
-        let several = part.starts_with('{');
-        for name in if several { names.split(',').collect::<Vec<_>>() } else { vec![names] } {
+    for part in code.split("crate::").skip(1) {
+        for name in list(part) {
             let name: String = name.trim().chars().take_while(|c| c.is_ascii_lowercase() || *c == '_').collect();
             if !name.is_empty() {
                 rooms.push(name);
@@ -64,6 +63,27 @@ fn imports(text: &str) -> Vec<String> {
         }
     }
     rooms
+}
+
+/// The names a path goes on with: one, or those of a list in braces, inner lists left out.
+fn list(part: &str) -> Vec<&str> {
+    let Some(inside) = part.strip_prefix('{') else { return vec![part] };
+    let (mut names, mut depth, mut start) = (Vec::new(), 1, 0);
+    for (at, character) in inside.char_indices() {
+        match character {
+            '{' => depth += 1,
+            '}' => depth -= 1,
+            _ => {}
+        }
+        if depth == 0 || (depth == 1 && character == ',') {
+            names.push(&inside[start..at]);
+            start = at + 1;
+        }
+        if depth == 0 {
+            break;
+        }
+    }
+    names
 }
 
 #[test]
@@ -133,5 +153,6 @@ fn the_pin_is_written_once() {
 
 #[test]
 fn the_import_reader_sees_imports() {
-    assert_eq!(imports("use crate::mel::LogMel;\nuse crate::{audio::Pcm16k, text};\n// crate::stream\n"), ["mel", "audio", "text"]);
+    let text = "use crate::mel::LogMel;\nuse crate::{\n    audio::{Pcm16k, read},\n    text,\n};\n// crate::stream\n";
+    assert_eq!(imports(text), ["mel", "audio", "text"]);
 }

@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct ModelOptions {
-    /// Worker threads, up to 256; 0 means as many as the process may use, or one for a model so small that threads
+    /// Worker threads, never more than there are processors; 0 means as many as the process may use, or one for a model so small that threads
     /// would mostly wait for each other.
     pub threads: usize,
     /// Keep the decoder's weights in the mapped file, unless they are repacked anyway.

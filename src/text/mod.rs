@@ -11,6 +11,7 @@
 pub mod answer;
 mod byte_alphabet;
 mod detokenizer;
+pub mod joining;
 pub mod language;
 mod piece_table;
 pub mod prompt;

@@ -8,17 +8,34 @@ use ggml_sys as sys;
 use std::cell::Cell;
 use std::marker::PhantomData;
 use std::ptr::NonNull;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// What a node is, as far as it limits where it may be used. Lifetimes keep a node from outliving its home; they do
+/// not keep two arenas apart, so nodes carry the number of theirs.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// A loaded tensor that lies in the mapped file: read-only, usable in every arena.
+    Weight,
+    /// A loaded tensor in another layout: only ever the left side of a product.
+    Repacked,
+    /// A value given when the graph of that arena runs.
+    Input(u64),
+    /// The result of an operation in that arena.
+    Result(u64),
+}
 
 /// A value in a graph: a weight, an input or the result of an operation. Cannot outlive what it lives in.
 #[derive(Clone, Copy)]
 pub struct Node<'a> {
     raw: NonNull<sys::ggml_tensor>,
+    role: Kind,
     home: PhantomData<&'a ()>,
 }
 
 impl Node<'_> {
-    pub(crate) fn from_raw(raw: NonNull<sys::ggml_tensor>) -> Self {
-        Self { raw, home: PhantomData }
+    /// A loaded tensor, which never changes while its `Weights` live.
+    pub(crate) fn weight(raw: NonNull<sys::ggml_tensor>, repacked: bool) -> Self {
+        Self { raw, role: if repacked { Kind::Repacked } else { Kind::Weight }, home: PhantomData }
     }
 
     fn ptr(&self) -> *mut sys::ggml_tensor {
@@ -53,8 +70,14 @@ impl Node<'_> {
     }
 }
 
+/// Places a graph needs for so many nodes: each has at most two operands that are weights, which count as well.
+fn graph_size(max_nodes: usize) -> usize {
+    2 * max_nodes + 1
+}
+
 /// Where the nodes of one graph live.
 pub struct Arena {
+    id: u64,
     context: Context,
     room: Cell<usize>,
     closed: Cell<bool>,
@@ -64,9 +87,25 @@ pub struct Arena {
 impl Arena {
     /// Room for `max_nodes` nodes; running out is an error, not an abort.
     pub fn new(max_nodes: usize) -> Result<Self> {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        if max_nodes == 0 || max_nodes > 1 << 20 {
+            return Err(Error::new(format!("an arena for {max_nodes} nodes")));
+        }
         // SAFETY: returns a size computed from its argument.
-        let graph = unsafe { sys::ggml_graph_overhead_custom(max_nodes, false) };
-        Ok(Self { context: Context::new(max_nodes, graph)?, room: Cell::new(max_nodes), closed: Cell::new(false), max_nodes })
+        let graph = unsafe { sys::ggml_graph_overhead_custom(graph_size(max_nodes), false) };
+        let context = Context::new(max_nodes, graph)?;
+        let id = NEXT.fetch_add(1, Ordering::Relaxed);
+        Ok(Self { id, context, room: Cell::new(max_nodes), closed: Cell::new(false), max_nodes })
+    }
+
+    /// Whether a node may be an operand here: a plain weight, or a node of this very arena.
+    fn check(&self, what: &str, node: Node<'_>) -> Result<()> {
+        match node.role {
+            Kind::Weight => Ok(()),
+            Kind::Input(home) | Kind::Result(home) if home == self.id => Ok(()),
+            Kind::Repacked => Err(Error::new(format!("a {what} of a repacked weight, which only products can read"))),
+            Kind::Input(_) | Kind::Result(_) => Err(Error::new(format!("a {what} of a node of another arena"))),
+        }
     }
 
     fn take(&self, nodes: usize) -> Result<*mut sys::ggml_context> {
@@ -85,12 +124,14 @@ impl Arena {
     }
 
     fn wrap(&self, raw: *mut sys::ggml_tensor) -> Result<Node<'_>> {
-        NonNull::new(raw).map(Node::from_raw).ok_or_else(|| Error::new("ggml returned no node"))
+        let raw = NonNull::new(raw).ok_or_else(|| Error::new("ggml returned no node"))?;
+        Ok(Node { raw, role: Kind::Result(self.id), home: PhantomData })
     }
 
     /// A value given when the graph runs: f32, up to four extents.
     pub fn input(&self, dims: &[usize]) -> Result<Node<'_>> {
-        if dims.is_empty() || dims.len() > 4 || dims.contains(&0) || dims.iter().product::<usize>() > 1 << 31 {
+        let values = dims.iter().try_fold(1usize, |product, dim| product.checked_mul(*dim));
+        if dims.is_empty() || dims.len() > 4 || values.is_none_or(|values| values == 0 || values > 1 << 31) {
             return Err(Error::new(format!("an input of shape {dims:?}")));
         }
         let extents: Vec<i64> = dims.iter().map(|dim| *dim as i64).collect();
@@ -100,13 +141,18 @@ impl Arena {
         let node = self.wrap(raw)?;
         // SAFETY: the node was just made.
         unsafe { sys::ggml_set_input(node.ptr()) };
-        Ok(node)
+        Ok(Node { role: Kind::Input(self.id), ..node })
     }
 
     /// `rows x weight`: `[k, n]` by `[k, m, b, c]` gives `[n, m, b, c]`; the weight may repeat over `b` and `c`.
     pub fn mul_mat<'a>(&'a self, weight: Node<'a>, rows: Node<'a>) -> Result<Node<'a>> {
+        if weight.role != Kind::Repacked {
+            self.check("product", weight)?;
+        }
+        self.check("product", rows)?;
         let (w, r) = (weight.dims(), rows.dims());
-        if w[0] != r[0] || !r[2].is_multiple_of(w[2]) || !r[3].is_multiple_of(w[3]) || rows.kind() != sys::GGML_TYPE_F32 {
+        let fits = w[0] == r[0] && r[2].is_multiple_of(w[2]) && r[3].is_multiple_of(w[3]);
+        if !fits || rows.kind() != sys::GGML_TYPE_F32 || !weight.is_contiguous() || !rows.is_contiguous() {
             return Err(Error::new(format!("a product of {w:?} by {r:?}")));
         }
         let context = self.take(1)?;
@@ -129,8 +175,10 @@ impl Arena {
     }
 
     fn repeats(&self, what: &str, a: Node<'_>, b: Node<'_>) -> Result<*mut sys::ggml_context> {
+        self.check(what, a)?;
+        self.check(what, b)?;
         let (x, y) = (a.dims(), b.dims());
-        let fits = x.iter().zip(&y).all(|(x, y)| x.is_multiple_of(*y));
+        let fits = a.is_contiguous() && b.is_contiguous() && x.iter().zip(&y).all(|(x, y)| x.is_multiple_of(*y));
         if !fits || a.kind() != sys::GGML_TYPE_F32 || b.kind() != sys::GGML_TYPE_F32 {
             return Err(Error::new(format!("a {what} of {x:?} and {y:?}")));
         }
@@ -163,7 +211,9 @@ impl Arena {
 
     /// The same values in another shape.
     pub fn reshape<'a>(&'a self, a: Node<'a>, dims: [usize; 4]) -> Result<Node<'a>> {
-        if dims.iter().product::<usize>() != a.len() || !a.is_contiguous() {
+        self.check("reshape", a)?;
+        let values = dims.iter().try_fold(1usize, |product, dim| product.checked_mul(*dim));
+        if values != Some(a.len()) || !a.is_contiguous() {
             return Err(Error::new(format!("{:?} in the shape {dims:?}", a.dims())));
         }
         let context = self.take(1)?;
@@ -174,6 +224,7 @@ impl Arena {
 
     /// A view in which extent `i` of `a` becomes extent `axes[i]`.
     pub fn permute<'a>(&'a self, a: Node<'a>, axes: [usize; 4]) -> Result<Node<'a>> {
+        self.check("permutation", a)?;
         let mut seen = [false; 4];
         for axis in axes {
             match seen.get_mut(axis) {
@@ -189,6 +240,10 @@ impl Arena {
 
     /// A contiguous copy, for what follows a permutation.
     pub fn contiguous<'a>(&'a self, a: Node<'a>) -> Result<Node<'a>> {
+        self.check("copy", a)?;
+        if a.kind() != sys::GGML_TYPE_F32 {
+            return Err(Error::new("a copy of values that are not f32"));
+        }
         let context = self.take(1)?;
         // SAFETY: room was taken; any f32 view can be copied.
         self.wrap(unsafe { sys::ggml_cont(context, a.ptr()) })
@@ -197,6 +252,8 @@ impl Arena {
     /// The patches a square convolution multiplies: image `[w, h, c, n]` and kernel `[k, k, c, out]` give
     /// `[k*k*c, w', h', n]` with `w' = (w + 2*pad - k)/stride + 1`.
     pub fn im2col<'a>(&'a self, kernel: Node<'a>, image: Node<'a>, stride: usize, pad: usize) -> Result<Node<'a>> {
+        self.check("convolution", kernel)?;
+        self.check("convolution", image)?;
         let (k, i) = (kernel.dims(), image.dims());
         let fits = k[2] == i[2] && k[0] == k[1] && stride > 0 && i[0] + 2 * pad >= k[0] && i[1] + 2 * pad >= k[1];
         if !fits || image.kind() != sys::GGML_TYPE_F32 || !image.is_contiguous() {
@@ -209,6 +266,7 @@ impl Arena {
     }
 
     fn need_f32(&self, what: &str, a: Node<'_>) -> Result<()> {
+        self.check(what, a)?;
         if a.kind() == sys::GGML_TYPE_F32 && a.is_contiguous() {
             return Ok(());
         }
@@ -251,19 +309,25 @@ impl Executor {
     /// a graph too large, memory that is not there.
     pub fn run(&mut self, arena: &Arena, inputs: &[(Node<'_>, &[f32])], output: Node<'_>) -> Result<Vec<f32>> {
         for (node, values) in inputs {
-            if node.len() != values.len() || node.kind() != sys::GGML_TYPE_F32 {
+            if node.role != Kind::Input(arena.id) {
+                return Err(Error::new("values for a node that is no input of this graph"));
+            }
+            if node.len() != values.len() {
                 return Err(Error::new(format!("{} values for an input of {:?}", values.len(), node.dims())));
             }
+        }
+        if output.role != Kind::Result(arena.id) {
+            return Err(Error::new("an output that this arena did not compute"));
         }
         if output.kind() != sys::GGML_TYPE_F32 || !output.is_contiguous() {
             return Err(Error::new("an output that is not contiguous f32"));
         }
         arena.close()?;
         // SAFETY: the arena was sized with the overhead of one such graph, and this is the first.
-        let graph = unsafe { sys::ggml_new_graph_custom(arena.context.raw(), arena.max_nodes, false) };
+        let graph = unsafe { sys::ggml_new_graph_custom(arena.context.raw(), graph_size(arena.max_nodes), false) };
         // SAFETY: the node is live.
         unsafe { sys::ggml_set_output(output.ptr()) };
-        // SAFETY: graph and node are live; the graph has room for every node the arena can hold.
+        // SAFETY: graph and node are live; the graph has room for every node the arena can hold and their operands.
         unsafe { sys::ggml_build_forward_expand(graph, output.ptr()) };
         // SAFETY: allocator and graph are live.
         if !unsafe { sys::ggml_gallocr_alloc_graph(self.allocator.as_ptr(), graph) } {
@@ -324,7 +388,47 @@ mod tests {
         assert!(arena.im2col(a, b, 2, 1).is_err());
         let turned = arena.permute(a, [1, 0, 2, 3]).expect("a view");
         assert!(arena.gelu_erf(turned).is_err(), "a view that is not contiguous");
+        assert!(arena.mul_mat(turned, b).is_err(), "a product with a transposed left side");
         assert!(arena.input(&[0]).is_err());
+        assert!(arena.input(&[1 << 32, 1 << 32]).is_err(), "extents whose product overflows");
+        assert!(arena.reshape(a, [1 << 32, 1 << 32, 1, 6]).is_err());
+        assert!(Arena::new(0).is_err());
+    }
+
+    #[test]
+    fn arenas_are_kept_apart_and_only_inputs_take_values() {
+        let (one, other) = (Arena::new(8).expect("arena"), Arena::new(8).expect("arena"));
+        let (a, b) = (one.input(&[2]).expect("a"), other.input(&[2]).expect("b"));
+        assert!(one.add(a, b).is_err(), "operands of two arenas");
+        let sum = one.add(a, a).expect("sum");
+        let mut executor = executor();
+        assert!(executor.run(&one, &[(b, &[1., 2.])], sum).is_err(), "an input of another arena");
+        assert!(executor.run(&one, &[(sum, &[1., 2.])], sum).is_err(), "values for a result");
+        assert!(executor.run(&other, &[(b, &[1., 2.])], sum).is_err(), "an output of another arena");
+        assert_eq!(executor.run(&one, &[(a, &[1., 2.])], sum).expect("runs"), [2., 4.]);
+    }
+
+    /// Weights are leaves too: a graph must have places for two beside every node.
+    #[test]
+    fn a_sum_of_two_weights_fits_the_smallest_arena_and_weights_take_no_values() {
+        let mut file = tempfile::NamedTempFile::new().expect("a file");
+        let values: Vec<u8> = (0..16u8).flat_map(|value| f32::from(value).to_le_bytes()).collect();
+        std::io::Write::write_all(&mut file, &values).expect("written");
+        let spec = |name: &str, offset| crate::weights::TensorSpec {
+            name: name.into(),
+            kind: sys::GGML_TYPE_F32,
+            dims: [8, 1, 1, 1],
+            offset,
+            matrix: false,
+        };
+        let backend = Backend::cpu(1).expect("a CPU");
+        let weights = crate::weights::Weights::map(file.path(), &[spec("a", 0), spec("b", 32)], &backend, false).expect("mapped");
+        let (a, b) = (weights.get("a").expect("a"), weights.get("b").expect("b"));
+        let arena = Arena::new(1).expect("arena");
+        let sum = arena.add(a, b).expect("sum");
+        let mut executor = executor();
+        assert!(executor.run(&arena, &[(a, &[0.0; 8])], sum).is_err(), "values written over a weight");
+        assert_eq!(executor.run(&arena, &[], sum).expect("runs")[..3], [8., 10., 12.]);
     }
 
     #[test]

@@ -42,7 +42,7 @@ impl Model {
     /// than everything else at start. Errors carry what llama.cpp logged.
     pub fn load(path: &Path, arch: &str, vocabulary: usize, options: LoadOptions) -> Result<Arc<Self>> {
         backend::start();
-        let name = path.to_str().and_then(|text| CString::new(text).ok()).ok_or_else(|| Error::new("its path is not plain text"))?;
+        let name = c_path(path)?;
         // SAFETY: returns a struct by value.
         let mut params = unsafe { sys::llama_model_default_params() };
         params.load_mode = if options.mmap { sys::LLAMA_LOAD_MODE_MMAP } else { sys::LLAMA_LOAD_MODE_NONE };
@@ -81,6 +81,15 @@ impl Model {
         let kind = unsafe { sys::llama_model_rope_type(self.raw.as_ptr()) };
         if kind == sys::LLAMA_ROPE_TYPE_MROPE || kind == sys::LLAMA_ROPE_TYPE_IMROPE { 4 } else { 1 }
     }
+}
+
+/// A path as C wants it: its bytes where paths are bytes, UTF-8 elsewhere.
+fn c_path(path: &Path) -> Result<CString> {
+    #[cfg(unix)]
+    let bytes = std::os::unix::ffi::OsStrExt::as_bytes(path.as_os_str()).to_vec();
+    #[cfg(not(unix))]
+    let bytes = path.to_str().ok_or_else(|| Error::new("its path is not Unicode"))?.as_bytes().to_vec();
+    CString::new(bytes).map_err(|_| Error::new("its path holds a zero byte"))
 }
 
 /// A string in the fixed, NUL-terminated field of an override.

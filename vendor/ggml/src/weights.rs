@@ -30,7 +30,8 @@ pub struct TensorSpec {
 
 /// The tensors of one file. Never written after loading, hence shared freely.
 pub struct Weights {
-    tensors: HashMap<String, NonNull<sys::ggml_tensor>>,
+    /// Each with whether it lies in another layout than the file's.
+    tensors: HashMap<String, (NonNull<sys::ggml_tensor>, bool)>,
     repacked_bytes: usize,
     // Freed in this order: buffers before the contexts that describe them, the mapping last.
     buffers: Vec<Buffer>,
@@ -148,7 +149,7 @@ impl Weights {
             if status != sys::GGML_STATUS_SUCCESS {
                 return Err(Error::new(format!("{}: ggml could not place the tensor", spec.name)));
             }
-            self.tensors.insert(spec.name.clone(), tensor);
+            self.tensors.insert(spec.name.clone(), (tensor, false));
         }
         self.buffers.push(buffer);
         self._contexts.push(context);
@@ -179,7 +180,7 @@ impl Weights {
                 // SAFETY: the tensor is allocated and takes exactly `len` bytes, all of them inside the mapping.
                 unsafe { sys::ggml_backend_tensor_set(tensor.as_ptr(), source.cast(), 0, len) };
                 self.give_back(start, len);
-                self.tensors.insert(spec.name.clone(), *tensor);
+                self.tensors.insert(spec.name.clone(), (*tensor, true));
             }
             self.buffers.push(buffer);
             self._contexts.push(context);
@@ -199,8 +200,8 @@ impl Weights {
 
     /// The tensor of that name, as a node any graph can use while the weights live.
     pub fn get(&self, name: &str) -> Result<Node<'_>> {
-        let tensor = self.tensors.get(name).ok_or_else(|| Error::new(format!("tensor {name} was not loaded")))?;
-        Ok(Node::from_raw(*tensor))
+        let (tensor, repacked) = self.tensors.get(name).ok_or_else(|| Error::new(format!("tensor {name} was not loaded")))?;
+        Ok(Node::weight(*tensor, *repacked))
     }
 
     /// Bytes of private copies made for speed.
