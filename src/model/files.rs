@@ -2,7 +2,7 @@
 
 use crate::error::{Error, Result};
 use qasr_format::Gguf;
-use qasr_format::schema::{encoder, general};
+use qasr_format::schema::{decoder, encoder, general};
 use std::path::{Path, PathBuf};
 
 /// The two files of one model.
@@ -21,30 +21,35 @@ impl ModelFiles {
     }
 
     /// Finds the pair for `path`: a decoder file, or a folder that holds exactly one model. The encoder is looked for
-    /// beside the decoder among `.gguf` files that say they are a Qwen3-ASR encoder of the right width.
+    /// beside the decoder: among the `.gguf` files named `mmproj`, and only where that settles nothing, among the
+    /// others. As few files as possible are opened, since reading a whole vocabulary takes time and memory; whether the
+    /// two belong together is checked when the model is opened.
     ///
     /// # Errors
     /// [`crate::ErrorKind::Model`] when nothing fits or several fit equally well; the sentence lists them.
     pub fn find(path: &Path) -> Result<Self> {
-        let decoder = if path.is_dir() { only_decoder_in(path)? } else { path.to_path_buf() };
-        let header = open(&decoder)?;
-        let architecture = header.str(general::ARCHITECTURE).map_err(|error| Error::model(error.to_string()))?;
-        if architecture == encoder::ARCHITECTURE {
-            return Err(Error::model(format!(
-                "{} is an audio encoder (mmproj): give the decoder file with -m, and this one with --mmproj",
-                decoder.display()
-            )));
+        let decoder = decoder_at(path)?;
+        if is_named_encoder(&decoder) {
+            refuse_encoder(&open(&decoder)?)?;
         }
-        let width = header.u32(&format!("{architecture}.embedding_length")).ok();
         let folder = decoder.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let mut fitting: Vec<PathBuf> = gguf_files(folder)?
-            .into_iter()
-            .filter(|candidate| *candidate != decoder)
-            .filter(|candidate| Gguf::open(candidate).is_ok_and(|header| is_encoder(&header, width)))
-            .collect();
-        let best = fitting.iter().map(|candidate| likeness(candidate, &decoder)).max().unwrap_or(0);
-        fitting.retain(|candidate| likeness(candidate, &decoder) == best);
-        match fitting.as_slice() {
+        let mut beside = gguf_files(folder)?;
+        beside.retain(|candidate| candidate.file_name() != decoder.file_name());
+        let (named, others): (Vec<_>, Vec<_>) = beside.into_iter().partition(|candidate| is_named_encoder(candidate));
+        let named = encoders(named);
+        // Types of one encoder, or a single one: the decoder's width would not choose between them.
+        let is_one_width = named.windows(2).all(|pair| pair[0].1 == pair[1].1);
+        if is_one_width
+            && let [encoder] = likest(named.iter().map(|(path, _)| path.clone()).collect(), &decoder).as_slice()
+        {
+            return Ok(Self { encoder: encoder.clone(), decoder });
+        }
+        let width = decoder_width(&decoder)?;
+        let mut fitting = of_width(named, width);
+        if fitting.is_empty() {
+            fitting = of_width(encoders(others), width);
+        }
+        match likest(fitting, &decoder).as_slice() {
             [encoder] => Ok(Self { decoder, encoder: encoder.clone() }),
             [] => Err(Error::model(format!(
                 "{} has no audio encoder beside it: put its mmproj-*.gguf into {} or name it with --mmproj",
@@ -58,6 +63,15 @@ impl ModelFiles {
             ))),
         }
     }
+
+    /// The pair of the decoder at `path`, a file or a folder that holds exactly one model, and an encoder that is
+    /// named.
+    ///
+    /// # Errors
+    /// [`crate::ErrorKind::Model`] when `path` is a folder without a decoder, or with several.
+    pub fn with_encoder(path: &Path, encoder: impl Into<PathBuf>) -> Result<Self> {
+        Ok(Self { decoder: decoder_at(path)?, encoder: encoder.into() })
+    }
 }
 
 fn open(path: &Path) -> Result<Gguf> {
@@ -69,7 +83,8 @@ fn names(paths: &[PathBuf]) -> String {
 }
 
 fn gguf_files(folder: &Path) -> Result<Vec<PathBuf>> {
-    let entries = std::fs::read_dir(folder).map_err(|error| Error::model(format!("{}: cannot list the folder: {error}", folder.display())))?;
+    let entries = std::fs::read_dir(folder)
+        .map_err(|error| Error::model(format!("{}: cannot list the folder: {error}", folder.display())))?;
     let mut files: Vec<_> = entries
         .filter_map(|entry| entry.ok().map(|entry| entry.path()))
         .filter(|path| path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("gguf")))
@@ -78,22 +93,90 @@ fn gguf_files(folder: &Path) -> Result<Vec<PathBuf>> {
     Ok(files)
 }
 
+/// The decoder file itself, or the only one of a folder.
+fn decoder_at(path: &Path) -> Result<PathBuf> {
+    if path.is_dir() {
+        return only_decoder_in(path);
+    }
+    // What is no file at all fails here and at once, with the system's reason.
+    if !path.is_file() {
+        open(path)?;
+    }
+    Ok(path.to_path_buf())
+}
+
+/// The only file that can be a decoder; files are opened only to tell several apart.
 fn only_decoder_in(folder: &Path) -> Result<PathBuf> {
     let mut decoders = gguf_files(folder)?;
-    decoders.retain(|path| Gguf::open(path).is_ok_and(|header| header.str(general::ARCHITECTURE).is_ok_and(|name| name != encoder::ARCHITECTURE)));
+    decoders.retain(|path| !is_named_encoder(path));
+    if decoders.len() > 1 {
+        decoders.retain(|path| {
+            Gguf::open(path).is_ok_and(|header| architecture(&header).is_some_and(|name| name != encoder::ARCHITECTURE))
+        });
+    }
     match decoders.as_slice() {
         [decoder] => Ok(decoder.clone()),
-        [] => Err(Error::model(format!("{} holds no decoder file (*.gguf): make a pair with `qasr convert`", folder.display()))),
-        several => Err(Error::model(format!("{} holds several models ({}): name one of them with -m", folder.display(), names(several)))),
+        [] => Err(Error::model(format!(
+            "{} holds no decoder file (*.gguf): make a pair with `qasr convert`",
+            folder.display()
+        ))),
+        several => Err(Error::model(format!(
+            "{} holds several models ({}): name one of them with -m",
+            folder.display(),
+            names(several)
+        ))),
     }
 }
 
-/// Whether a file says it is a Qwen3-ASR encoder, for a decoder of that width when the width is known.
-fn is_encoder(header: &Gguf, width: Option<u32>) -> bool {
-    let projector = header.str(encoder::PROJECTOR_TYPE).or_else(|_| header.str(encoder::PROJECTOR_TYPE_PLAIN));
-    header.str(general::ARCHITECTURE).is_ok_and(|name| name == encoder::ARCHITECTURE)
-        && projector.is_ok_and(|name| name == encoder::PROJECTOR_VALUE)
-        && width.is_none_or(|width| header.u32(encoder::PROJECTION_DIM).is_ok_and(|dim| dim == width))
+/// Whether the file has the name that converters give to encoders.
+fn is_named_encoder(path: &Path) -> bool {
+    path.file_name().is_some_and(|name| name.to_string_lossy().to_lowercase().contains("mmproj"))
+}
+
+fn architecture(header: &Gguf) -> Option<&str> {
+    header.str(general::ARCHITECTURE).ok()
+}
+
+fn refuse_encoder(header: &Gguf) -> Result<()> {
+    match architecture(header) {
+        Some(encoder::ARCHITECTURE) => Err(Error::model(format!(
+            "{} is an audio encoder (mmproj): give the decoder file with -m, and this one with --mmproj",
+            header.path().display()
+        ))),
+        _ => Ok(()),
+    }
+}
+
+/// Values in a row of the decoder, when its file says so.
+fn decoder_width(path: &Path) -> Result<Option<u32>> {
+    let header = open(path)?;
+    refuse_encoder(&header)?;
+    let name = header.str(general::ARCHITECTURE).map_err(|error| Error::model(error.to_string()))?;
+    Ok(header.u32(&format!("{name}.{}", decoder::EMBEDDING_LENGTH)).ok())
+}
+
+/// Those that say they are a Qwen3-ASR encoder, and the width of the rows they give when they say that.
+fn encoders(paths: Vec<PathBuf>) -> Vec<(PathBuf, Option<u32>)> {
+    let opened = paths.into_iter().filter_map(|path| Gguf::open(&path).ok().map(|header| (path, header)));
+    let of_this_kind = opened.filter(|(_, header)| {
+        let projector = header.str(encoder::PROJECTOR_TYPE).or_else(|_| header.str(encoder::PROJECTOR_TYPE_PLAIN));
+        architecture(header) == Some(encoder::ARCHITECTURE)
+            && projector.is_ok_and(|name| name == encoder::PROJECTOR_VALUE)
+    });
+    of_this_kind.map(|(path, header)| (path, header.u32(encoder::PROJECTION_DIM).ok())).collect()
+}
+
+/// Those for a decoder of this width, when that is known.
+fn of_width(encoders: Vec<(PathBuf, Option<u32>)>, width: Option<u32>) -> Vec<PathBuf> {
+    let fitting = encoders.into_iter().filter(|(_, given)| width.is_none() || *given == width);
+    fitting.map(|(path, _)| path).collect()
+}
+
+/// Those whose names are most like the decoder's.
+fn likest(mut encoders: Vec<PathBuf>, decoder: &Path) -> Vec<PathBuf> {
+    let best = encoders.iter().map(|path| likeness(path, decoder)).max().unwrap_or(0);
+    encoders.retain(|path| likeness(path, decoder) == best);
+    encoders
 }
 
 /// How much two file names have in common once `mmproj` is taken away: the length of the common beginning, twice,
@@ -111,6 +194,9 @@ fn likeness(encoder: &Path, decoder: &Path) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use qasr_format::Value;
+    use qasr_format::gguf::Header;
+    use qasr_format::schema::Arch;
 
     #[test]
     fn the_encoder_of_the_same_name_and_type_is_the_likest() {
@@ -123,10 +209,125 @@ mod tests {
 
     #[test]
     fn a_folder_without_models_says_what_to_do() {
-        let folder = tempfile::tempdir().expect("temp folder");
-        let message = ModelFiles::find(folder.path()).expect_err("nothing there").to_string();
-        assert!(message.contains("qasr convert"), "{message}");
-        let message = ModelFiles::find(&folder.path().join("none.gguf")).expect_err("no such file").to_string();
-        assert!(message.contains("none.gguf"), "{message}");
+        let folder = Folder::new();
+        assert!(folder.refusal("").contains("qasr convert"));
+        assert!(folder.refusal("none.gguf").contains("none.gguf: cannot open"));
+        folder.encoder("mmproj-a.gguf", 64);
+        assert!(folder.refusal("").contains("qasr convert"));
+    }
+
+    #[test]
+    fn one_file_named_mmproj_settles_it_and_no_decoder_is_opened() {
+        let folder = Folder::new();
+        folder.write("a.gguf", b"opening this would fail");
+        folder.encoder("a.MMPROJ-f16.gguf", 64);
+        // Of another kind, damaged, or without the name: none of them comes into question.
+        folder.header("mmproj-vision.gguf", &[(general::ARCHITECTURE, encoder::ARCHITECTURE.into())]);
+        folder.write("mmproj-cut.gguf", b"GGUF");
+        for path in ["", "a.gguf"] {
+            assert_eq!(folder.pair(path), ("a.gguf".into(), "a.MMPROJ-f16.gguf".into()), "{path}");
+        }
+        folder.encoder("unnamed.gguf", 64);
+        assert_eq!(folder.pair("a.gguf"), ("a.gguf".into(), "a.MMPROJ-f16.gguf".into()));
+        // Nor for several of one width, when their names decide.
+        folder.encoder("mmproj-b-f16.gguf", 64);
+        assert_eq!(folder.pair("a.gguf").1, "a.MMPROJ-f16.gguf");
+    }
+
+    #[test]
+    fn several_encoders_are_told_apart_by_width_and_then_by_name() {
+        let folder = Folder::new();
+        folder.decoder("small-q8_0.gguf", 64);
+        folder.decoder("large-q8_0.gguf", 128);
+        folder.encoder("mmproj-one.gguf", 64);
+        folder.encoder("mmproj-two.gguf", 128);
+        assert_eq!(folder.pair("small-q8_0.gguf").1, "mmproj-one.gguf");
+        assert_eq!(folder.pair("large-q8_0.gguf").1, "mmproj-two.gguf");
+        let message = folder.refusal("");
+        assert!(message.contains("several models (large-q8_0.gguf, small-q8_0.gguf)"), "{message}");
+        folder.encoder("mmproj-ten.gguf", 64);
+        let message = folder.refusal("small-q8_0.gguf");
+        assert!(message.contains("(mmproj-one.gguf, mmproj-ten.gguf)") && message.contains("--mmproj"), "{message}");
+        folder.encoder("mmproj-small-f16.gguf", 64);
+        assert_eq!(folder.pair("small-q8_0.gguf").1, "mmproj-small-f16.gguf");
+    }
+
+    #[test]
+    fn other_names_are_looked_at_when_no_named_encoder_fits() {
+        let folder = Folder::new();
+        folder.decoder("words.gguf", 64);
+        let message = folder.refusal("words.gguf");
+        assert!(message.contains("no audio encoder beside it") && message.contains("--mmproj"), "{message}");
+        folder.encoder("sound.gguf", 64);
+        folder.encoder("wide.gguf", 128);
+        for path in ["", "words.gguf"] {
+            assert_eq!(folder.pair(path), ("words.gguf".into(), "sound.gguf".into()), "{path}");
+        }
+    }
+
+    #[test]
+    fn an_encoder_in_the_decoders_place_is_named_as_what_it_is() {
+        let folder = Folder::new();
+        folder.encoder("mmproj-a.gguf", 64);
+        folder.encoder("mmproj-b.gguf", 64);
+        folder.encoder("unnamed.gguf", 64);
+        for name in ["mmproj-a.gguf", "unnamed.gguf"] {
+            let message = folder.refusal(name);
+            assert!(message.contains(&format!("{name} is an audio encoder")), "{message}");
+        }
+    }
+
+    #[test]
+    fn a_folder_can_be_given_with_an_encoder_from_elsewhere() {
+        let folder = Folder::new();
+        folder.write("a.gguf", b"not opened");
+        folder.encoder("mmproj-a.gguf", 64);
+        let files = ModelFiles::with_encoder(folder.0.path(), "elsewhere.gguf").expect("pair");
+        assert_eq!(files, ModelFiles::pair(folder.0.path().join("a.gguf"), "elsewhere.gguf"));
+        let message = ModelFiles::with_encoder(&folder.0.path().join("b.gguf"), "x.gguf").expect_err("missing");
+        assert!(message.to_string().contains("b.gguf: cannot open"), "{message}");
+    }
+
+    /// A folder of files that have a header and no tensors.
+    struct Folder(tempfile::TempDir);
+
+    impl Folder {
+        fn new() -> Self {
+            Self(tempfile::tempdir().expect("temp folder"))
+        }
+
+        fn write(&self, name: &str, bytes: &[u8]) {
+            std::fs::write(self.0.path().join(name), bytes).expect("write");
+        }
+
+        fn header(&self, name: &str, keys: &[(&str, Value)]) {
+            let keys: Vec<_> = keys.iter().map(|(key, value)| ((*key).to_owned(), value.clone())).collect();
+            self.write(name, Header::new(&keys, &[]).expect("header").bytes());
+        }
+
+        fn decoder(&self, name: &str, width: u32) {
+            let key = Arch::Qwen3.key(decoder::EMBEDDING_LENGTH);
+            self.header(name, &[(general::ARCHITECTURE, Arch::Qwen3.name().into()), (&key, width.into())]);
+        }
+
+        fn encoder(&self, name: &str, width: u32) {
+            let keys = [
+                (general::ARCHITECTURE, encoder::ARCHITECTURE.into()),
+                (encoder::PROJECTOR_TYPE, encoder::PROJECTOR_VALUE.into()),
+                (encoder::PROJECTION_DIM, width.into()),
+            ];
+            self.header(name, &keys);
+        }
+
+        /// File names of the pair that is found for a path in the folder.
+        fn pair(&self, path: &str) -> (String, String) {
+            let files = ModelFiles::find(&self.0.path().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"));
+            let name = |path: PathBuf| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            (name(files.decoder), name(files.encoder))
+        }
+
+        fn refusal(&self, path: &str) -> String {
+            ModelFiles::find(&self.0.path().join(path)).expect_err("must be refused").to_string()
+        }
     }
 }
