@@ -28,6 +28,7 @@ pub use map::{Target, map_name};
 pub use numbers::SourceType;
 pub use plan::{FilePlan, Plan, Source, TensorPlan};
 pub use qasr_format::schema::Arch;
+use qasr_format::schema::own;
 use qasr_format::schema::tensors::{OUTPUT, TOKEN_EMBD};
 pub use recipe::{Choice, Recipe};
 pub use verify::TensorError;
@@ -59,7 +60,7 @@ pub struct ConvertOptions {
     pub threads: Option<usize>,
     /// Licence to record, if the model card does not say it.
     pub licence: Option<String>,
-    /// Longest stretch of audio the model should be given at once, in seconds, to record for the runtime.
+    /// Longest stretch of audio the model should be given at once, in seconds (1 to 1200), to record for the runtime.
     pub segment_seconds: Option<f32>,
 }
 
@@ -132,6 +133,8 @@ pub struct Report {
     pub is_written: bool,
     /// Sizes of decoder file and mmproj file in bytes; 0 in a dry run.
     pub file_bytes: [u64; 2],
+    /// Whether decoder file and mmproj file took the place of files of the same name.
+    pub is_replacement: [bool; 2],
     /// Fingerprint of the checkpoint; empty in a dry run.
     pub source_sha256: String,
     /// Licence recorded.
@@ -165,8 +168,9 @@ fn prepare(options: &ConvertOptions) -> Result<Prepared> {
     if name.is_empty() || name.starts_with('.') || name.contains(['/', '\\', '\0']) {
         return Err(ConvertError::usage(format!("'{name}' cannot be part of a file name; give another --name")));
     }
-    if options.segment_seconds.is_some_and(|seconds| !(seconds > 0.0 && seconds.is_finite())) {
-        return Err(ConvertError::usage("the segment length must be a positive number of seconds"));
+    if let Some(seconds) = options.segment_seconds.filter(|seconds| !own::SEGMENT_SECONDS_RANGE.contains(seconds)) {
+        let (least, most) = (own::SEGMENT_SECONDS_RANGE.start(), own::SEGMENT_SECONDS_RANGE.end());
+        return Err(ConvertError::usage(format!("segments of {seconds} s: give {least} to {most} seconds")));
     }
     if options.threads == Some(0) {
         return Err(ConvertError::usage("at least one thread is needed"));
@@ -201,8 +205,16 @@ pub fn convert(options: &ConvertOptions, progress: &mut dyn FnMut(Progress)) -> 
     let licence = options.licence.clone().or_else(|| config.licence.clone());
     if options.dry_run {
         let head = if plan.has_head() { Head::NotCompared } else { Head::Absent };
-        let (file_bytes, errors) = ([0; 2], Vec::new());
-        return Ok(Report { plan, head, is_written: false, file_bytes, source_sha256: String::new(), licence, errors });
+        return Ok(Report {
+            plan,
+            head,
+            is_written: false,
+            file_bytes: [0; 2],
+            is_replacement: [false; 2],
+            source_sha256: String::new(),
+            licence,
+            errors: Vec::new(),
+        });
     }
     let cores = || std::thread::available_parallelism().map_or(1, usize::from);
     let threads = options.threads.unwrap_or_else(cores);
@@ -241,12 +253,14 @@ pub fn convert(options: &ConvertOptions, progress: &mut dyn FnMut(Progress)) -> 
         })?);
     }
     let mut file_bytes = [0; 2];
-    for (bytes, written) in file_bytes.iter_mut().zip(unfinished) {
+    let mut is_replacement = [false; 2];
+    for ((bytes, replaces), written) in file_bytes.iter_mut().zip(&mut is_replacement).zip(unfinished) {
         let target = written.target().to_path_buf();
+        *replaces = fs::symlink_metadata(&target).is_ok();
         written.publish()?;
         *bytes = fs::metadata(&target).map(|meta| meta.len()).unwrap_or(0);
     }
-    Ok(Report { plan, head, is_written: true, file_bytes, source_sha256, licence, errors })
+    Ok(Report { plan, head, is_written: true, file_bytes, is_replacement, source_sha256, licence, errors })
 }
 
 /// Bytes of the checkpoint that go into a file.

@@ -67,8 +67,11 @@ fn tell(report: &Report, messages: &Messages) {
     if report.licence.is_none() {
         messages.warning("the checkpoint names no licence, so none was recorded; say it with --licence");
     }
-    for (file, bytes) in [&plan.decoder, &plan.encoder].into_iter().zip(report.file_bytes) {
-        messages.note(format_args!("wrote {}: {:.1} MB ({})", file.path.display(), bytes as f64 / 1e6, file.types()));
+    let sizes = report.file_bytes.into_iter().zip(report.is_replacement);
+    for (file, (bytes, is_replacement)) in [&plan.decoder, &plan.encoder].into_iter().zip(sizes) {
+        let end = if is_replacement { ", replacing the file of that name" } else { "" };
+        let megabytes = bytes as f64 / 1e6;
+        messages.note(format_args!("wrote {}: {megabytes:.1} MB ({}){end}", file.path.display(), file.types()));
         if let Some((name, relative)) = worst(file, report) {
             messages.note(format_args!(
                 "  furthest from the checkpoint: {name}, {:.3} % (root mean square)",

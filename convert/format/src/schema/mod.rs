@@ -137,6 +137,8 @@ pub mod own {
     pub const LANGUAGES: &str = "qasr.languages";
     /// Longest stretch of audio to decode at once, in seconds (f32); for models trained on short audio.
     pub const SEGMENT_SECONDS: &str = "qasr.segment_seconds";
+    /// What [`SEGMENT_SECONDS`] can be: shorter is no utterance, longer is more than the model is made for.
+    pub const SEGMENT_SECONDS_RANGE: std::ops::RangeInclusive<f32> = 1.0..=1200.0;
     /// Half a conv chunk, in mel frames (the checkpoint's `n_window`), in the mmproj file.
     pub const N_WINDOW: &str = "qasr.audio.n_window";
     /// An attention window, in mel frames (the checkpoint's `n_window_infer`), in the mmproj file.
