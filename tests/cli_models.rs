@@ -30,9 +30,14 @@ fn a_checkpoint_becomes_a_pair_that_transcribes() {
     let scratch = Scratch::new("pair");
     let (decoder, encoder) = pair(&scratch, "q8_0");
     assert_eq!(scratch.names().len(), 2, "{:?}", scratch.names());
-    // By the decoder's name, by the folder, and with both names.
+    // By the decoder's name, by the folder, with both names, and by the folder and the encoder's name.
     let folder = scratch.path("");
-    for model in [&["-m", &decoder][..], &["-m", &folder], &["-m", &decoder, "--mmproj", &encoder]] {
+    for model in [
+        &["-m", &decoder][..],
+        &["-m", &folder],
+        &["-m", &decoder, "--mmproj", &encoder],
+        &["-m", &folder, "--mmproj", &encoder],
+    ] {
         // The weights are random: the text means nothing, and may well run into the limit.
         let limit = ["--max-new-tokens", "8", "-d", "2000", "-ojson", "-of", "-", RECORDING];
         let run = qasr(&[&["transcribe", "-np"], model, &limit].concat()).succeeds_or_fails_with(5);
@@ -59,6 +64,42 @@ fn a_dry_run_prints_every_tensor_and_writes_nothing() {
         assert!(run.stdout.contains(name), "{name} is not in {}", run.stdout);
     }
     assert_eq!(scratch.names(), Vec::<String>::new());
+}
+
+#[test]
+fn converting_again_says_that_files_are_replaced() {
+    let scratch = Scratch::new("again");
+    let args = ["convert", CHECKPOINT, "--type", "q8_0", "--name", "tiny", "-o", &scratch.path("")];
+    let replaced = || -> Vec<bool> {
+        let run = qasr(&args).succeeds();
+        let written = run.stderr.lines().filter(|line| line.contains("wrote "));
+        written.map(|line| line.contains("replacing the file of that name")).collect()
+    };
+    assert_eq!(replaced(), [false, false]);
+    fs::remove_file(scratch.path("mmproj-tiny-q8_0.gguf")).unwrap();
+    // The decoder file comes first.
+    assert_eq!(replaced(), [true, false]);
+    assert_eq!(replaced(), [true, true]);
+}
+
+#[test]
+fn a_segment_length_is_recorded_only_if_the_model_then_opens() {
+    let scratch = Scratch::new("seconds");
+    let convert = |seconds: &str| {
+        qasr(&["convert", CHECKPOINT, "--type", "q8_0", "-o", &scratch.path("m"), "--segment-seconds", seconds])
+    };
+    for seconds in ["0", "0.99", "1200.1", "5000", "-1", "nan", "inf"] {
+        // What starts with a dash is refused as an option before it is read as a number.
+        let run = convert(seconds).fails_with(2);
+        assert_eq!(run.stderr.lines().count(), 1, "{seconds}: {}", run.stderr);
+        assert!(seconds == "-1" || run.stderr.contains("1 to 1200 seconds"), "{seconds}: {}", run.stderr);
+        assert!(!scratch.names().contains(&"m".to_owned()), "{seconds}");
+    }
+    for seconds in ["1", "1200"] {
+        convert(seconds).succeeds();
+        let limit = ["--max-new-tokens", "4", "-d", "1000", RECORDING];
+        qasr(&[&["transcribe", "-np", "-m", &scratch.path("m")], &limit[..]].concat()).succeeds_or_fails_with(5);
+    }
 }
 
 #[test]

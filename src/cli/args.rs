@@ -109,7 +109,7 @@ pub struct TranscribeArgs {
     #[arg(long, value_name = "GGUF", requires = "model", help_heading = "Model")]
     pub mmproj: Option<PathBuf>,
 
-    /// Threads to compute with [default: one per core]
+    /// Threads to compute with [default: as many as the process may use; one for the demo model]
     #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=512), help_heading = "Model")]
     pub threads: Option<u32>,
 
@@ -136,11 +136,13 @@ pub struct TranscribeArgs {
     )]
     pub context: String,
 
-    /// Cut longer recordings at quiet points into pieces of at most this length
+    /// Cut longer recordings into pieces of about this length, 1 to 1200 [default: the model's own, else 30]; pieces can
+    /// be up to 5 s longer, since cuts fall on quiet places
     #[arg(long, value_name = "SECONDS", help_heading = "Text")]
     pub segment_seconds: Option<f64>,
 
-    /// Tokens a segment may produce; a text that reaches the limit is reported as incomplete
+    /// Tokens a segment may produce, at most 4096, or the default where that is more [default: 128 + 12 per second]; a
+    /// text that reaches the limit is reported as incomplete
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..), help_heading = "Text")]
     pub max_new_tokens: Option<u32>,
 
@@ -221,11 +223,11 @@ pub struct ConvertArgs {
     #[arg(long, value_name = "NAME")]
     pub licence: Option<String>,
 
-    /// Longest piece of a recording the model should be given at once, to record for the runtime
+    /// Length of the pieces in which the model should be given a recording, 1 to 1200, to record for the runtime
     #[arg(long, value_name = "SECONDS")]
     pub segment_seconds: Option<f32>,
 
-    /// Threads to quantize with [default: one per core]
+    /// Threads to quantize with [default: as many as the process may use]
     #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=512))]
     pub threads: Option<u32>,
 

@@ -64,7 +64,7 @@ impl<'a> Transcriber<'a> {
         let files = match (&args.model, &args.mmproj) {
             (None, _) => None,
             (Some(model), None) => Some(ModelFiles::find(model)?),
-            (Some(model), Some(mmproj)) => Some(ModelFiles::pair(model, mmproj)),
+            (Some(model), Some(mmproj)) => Some(ModelFiles::with_encoder(model, mmproj)?),
         };
         let model = match &files {
             Some(files) => Model::open(files, &model_options)?,
@@ -106,7 +106,7 @@ impl<'a> Transcriber<'a> {
             }));
         }
         for warning in &transcript.warnings {
-            self.messages.warning(format_args!("{name}: {}", warning.message));
+            self.messages.warning(named(&name, &warning.message));
         }
         self.messages.note(format_args!("{name}: {}", cost::summary(&transcript)));
         tally.add(if transcript.complete { Exit::Success } else { Exit::Incomplete });
@@ -212,13 +212,14 @@ fn check_names(jobs: &[Job]) -> Result<()> {
     let inputs: HashSet<PathBuf> = jobs.iter().filter_map(|job| job.input.canonicalize().ok()).collect();
     let mut outputs = HashSet::new();
     for (_, path) in jobs.iter().flat_map(|job| &job.files) {
+        let place = place(path);
         if path.canonicalize().is_ok_and(|path| inputs.contains(&path)) {
             return Err(Error::usage(format!(
                 "the output `{}` would replace a recording: choose another name with -of",
                 path.display()
             )));
         }
-        if !outputs.insert(path) {
+        if !outputs.insert(place) {
             return Err(Error::usage(format!(
                 "two recordings would write `{}`: give each its own name with -of",
                 path.display()
@@ -226,6 +227,16 @@ fn check_names(jobs: &[Job]) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Where a file lies whatever the spelling of its folder: `a/../b.txt` and `b.txt` are one place.
+fn place(path: &Path) -> PathBuf {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    match (folder.canonicalize(), path.file_name()) {
+        (Ok(folder), Some(name)) => folder.join(name),
+        // Writing will fail and say why.
+        _ => path.to_path_buf(),
+    }
 }
 
 /// The formats asked for, each once, in the order of [`Format::ALL`].
@@ -255,6 +266,14 @@ fn cache_type(typed: &[KvType]) -> Result<CacheType> {
 
 fn is_stdin(input: &Path) -> bool {
     input.as_os_str() == "-"
+}
+
+/// A warning behind the recording's name, which those from reading it carry already.
+fn named(name: &str, warning: &str) -> String {
+    match warning.strip_prefix(name) {
+        Some(rest) if rest.starts_with(": ") => warning.to_owned(),
+        _ => format!("{name}: {warning}"),
+    }
 }
 
 fn display_name(input: &Path) -> String {
@@ -308,10 +327,19 @@ mod tests {
             &["a.wav", "b.wav", "-of", "x", "-otxt"][..],
             &["a.wav", "-of", "x"],
             &["a.wav", "a.wav", "-otxt"],
+            &["a.wav", "./a.wav", "-otxt"],
+            &["a.wav", "src/../a.wav", "-otxt"],
             &["a.wav", "b.wav", "-of", "x", "-of", "x", "-otxt"],
         ] {
             assert_eq!(planned(typed).unwrap_err().kind(), qasr::error::ErrorKind::Usage, "{typed:?}");
         }
+    }
+
+    #[test]
+    fn a_warning_names_the_recording_once() {
+        assert_eq!(named("s.wav", "s.wav: is damaged"), "s.wav: is damaged");
+        assert_eq!(named("s.wav", "0.0-2.0 s: cut"), "s.wav: 0.0-2.0 s: cut");
+        assert_eq!(named("s", "s.wav was cut"), "s: s.wav was cut");
     }
 
     #[test]
