@@ -9,6 +9,7 @@ use crate::audio::split::{pad_piece, split};
 use crate::error::{Error, Result};
 use crate::mel::{self, log_mel};
 use crate::model::decoder::{DecoderSession, Input, most_likely};
+use crate::model::config::SEGMENT_SECONDS as SEGMENT_SECONDS_RANGE;
 use crate::model::{AudioEmbeddings, Model};
 use crate::text::{ControlTokens, Language, Prompt, answer, joining};
 use crate::transcript::{Segment, Timings, Transcript, Warning};
@@ -105,7 +106,7 @@ pub fn transcribe(model: &Model, audio: &Pcm16k, options: &Options, progress: &m
 fn segment_limit(model: &Model, options: &Options) -> Result<usize> {
     let own = model.decoder_config().segment_seconds.map(f64::from);
     let seconds = options.segment_seconds.or(own).unwrap_or(SEGMENT_SECONDS);
-    if !(1.0..=1200.0).contains(&seconds) {
+    if !SEGMENT_SECONDS_RANGE.contains(&(seconds as f32)) {
         return Err(Error::usage(format!("segments of {seconds} s: give 1 to 1200 seconds")));
     }
     Ok((seconds * f64::from(SAMPLE_RATE)) as usize)

@@ -45,8 +45,8 @@ const MAX_EXTENT: u64 = 1 << 20;
 const MAX_LAYERS: u64 = 512;
 /// Fewest positions taken: the prompt without context, a few seconds of audio and their text.
 const MIN_POSITIONS: u64 = 128;
-/// Lengths of audio a model may prefer, in seconds.
-const SEGMENT_SECONDS: std::ops::RangeInclusive<f32> = 1.0..=1200.0;
+/// Lengths an utterance may be limited to, by a model or a caller, in seconds.
+pub const SEGMENT_SECONDS: std::ops::RangeInclusive<f32> = own::SEGMENT_SECONDS_RANGE;
 
 fn refuse(error: GgufError) -> Error {
     Error::model(error.to_string())
@@ -162,7 +162,7 @@ impl DecoderConfig {
         let end_tokens = check_vocabulary(file, vocabulary)?;
         let segment_seconds = file.get(own::SEGMENT_SECONDS).map(|_| file.f32(own::SEGMENT_SECONDS)).transpose().map_err(refuse)?;
         if let Some(seconds) = segment_seconds.filter(|seconds| !SEGMENT_SECONDS.contains(seconds)) {
-            return Err(wrong(file, format!("key '{}' is {seconds}, expected 1 to 1200", own::SEGMENT_SECONDS)));
+            return Err(wrong(file, format!("key '{}' is {seconds}, expected {SEGMENT_SECONDS:?}", own::SEGMENT_SECONDS)));
         }
         let max_positions = number(file, &key(decoder::CONTEXT_LENGTH), 1 << 24)?;
         if max_positions < MIN_POSITIONS {

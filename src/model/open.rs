@@ -195,7 +195,7 @@ fn check_pair(decoder: &Gguf, encoder: &Gguf, decoder_config: &DecoderConfig, en
 /// Storage in blocks needs heads that fill whole ones.
 fn check_cache(cache: CacheType, head_width: u64) -> Result<()> {
     let block = GgmlType::Q8_0.block_len();
-    if cache == CacheType::Q8_0 && head_width % block != 0 {
+    if cache == CacheType::Q8_0 && !head_width.is_multiple_of(block) {
         return Err(Error::usage(format!("an attention cache of type q8_0 has blocks of {block} and this model's heads have {head_width} values: use type f16")));
     }
     Ok(())
