@@ -23,8 +23,8 @@ pub const SEGMENT_SECONDS: f64 = 30.0;
 /// The official package's longest utterance, in samples: 1200 s.
 const OFFICIAL_LIMIT: usize = 1200 * SAMPLE_RATE as usize;
 
-/// Tokens allowed per utterance when the caller does not say: far above fast speech (about 8 per second), so that
-/// only a model caught in a loop meets it.
+/// Tokens allowed per utterance when the caller does not say: three times what speech gives (about 4 per second), so
+/// that only a model caught in a loop meets it.
 fn default_new_tokens(seconds: f64) -> usize {
     128 + (12.0 * seconds).ceil() as usize
 }

@@ -21,8 +21,8 @@ pub struct ModelOptions {
     pub threads: usize,
     /// Keep the decoder's weights in the mapped file, unless they are repacked anyway.
     pub mmap: bool,
-    /// Copy weights into the layout the CPU multiplies fastest, where their type has one (about twice the prefill
-    /// speed for q4_0, at the price of private memory).
+    /// Copy weights into the layout the CPU multiplies fastest, where their type has one, at the price of private
+    /// memory.
     pub repack: bool,
     /// Storage of the attention cache.
     pub cache: CacheType,

@@ -300,11 +300,6 @@ impl Executor {
         Ok(Self { backend, allocator })
     }
 
-    /// The device.
-    pub fn backend(&self) -> &Backend {
-        &self.backend
-    }
-
     /// Computes `output` from `inputs`, each with as many values as its node. Errors: an input of another length,
     /// a graph too large, memory that is not there.
     pub fn run(&mut self, arena: &Arena, inputs: &[(Node<'_>, &[f32])], output: Node<'_>) -> Result<Vec<f32>> {
@@ -350,12 +345,6 @@ impl Executor {
         // SAFETY: the output is allocated and holds exactly that many f32 values.
         unsafe { sys::ggml_backend_tensor_get(output.ptr(), values.as_mut_ptr().cast(), 0, size_of_val(values.as_slice())) };
         Ok(values)
-    }
-
-    /// Bytes of scratch memory held now.
-    pub fn scratch_bytes(&self) -> usize {
-        // SAFETY: the allocator is live and has one buffer.
-        unsafe { sys::ggml_gallocr_get_buffer_size(self.allocator.as_ptr(), 0) }
     }
 }
 

@@ -32,7 +32,6 @@ pub struct TensorSpec {
 pub struct Weights {
     /// Each with whether it lies in another layout than the file's.
     tensors: HashMap<String, (NonNull<sys::ggml_tensor>, bool)>,
-    repacked_bytes: usize,
     // Freed in this order: buffers before the contexts that describe them, the mapping last.
     buffers: Vec<Buffer>,
     _contexts: Vec<Context>,
@@ -120,7 +119,7 @@ impl Weights {
                 return Err(Error::new(format!("{}: lies outside the file or off alignment", spec.name)));
             }
         }
-        let mut weights = Self { tensors: HashMap::new(), repacked_bytes: 0, buffers: Vec::new(), _contexts: Vec::new(), _map: map };
+        let mut weights = Self { tensors: HashMap::new(), buffers: Vec::new(), _contexts: Vec::new(), _map: map };
         let fast = if repack { fast_types(backend) } else { Vec::new() };
         let (copied, mapped): (Vec<_>, Vec<_>) =
             specs.iter().partition(|spec| spec.matrix && fast.iter().any(|buft| accepts(backend, *buft, spec)));
@@ -172,8 +171,6 @@ impl Weights {
             let buffer = Buffer(NonNull::new(buffer).ok_or_else(|| Error::new("not enough memory to repack the weights"))?);
             // SAFETY: the buffer is live.
             unsafe { sys::ggml_backend_buffer_set_usage(buffer.0.as_ptr(), sys::GGML_BACKEND_BUFFER_USAGE_WEIGHTS) };
-            // SAFETY: the buffer is live.
-            self.repacked_bytes += unsafe { sys::ggml_backend_buffer_get_size(buffer.0.as_ptr()) };
             for (spec, tensor) in mine.iter().zip(&tensors) {
                 let (start, len) = (spec.offset as usize, bytes(spec)? as usize);
                 let source = self._map[start..start + len].as_ptr();
@@ -202,11 +199,6 @@ impl Weights {
     pub fn get(&self, name: &str) -> Result<Node<'_>> {
         let (tensor, repacked) = self.tensors.get(name).ok_or_else(|| Error::new(format!("tensor {name} was not loaded")))?;
         Ok(Node::weight(*tensor, *repacked))
-    }
-
-    /// Bytes of private copies made for speed.
-    pub fn repacked_bytes(&self) -> usize {
-        self.repacked_bytes
     }
 }
 
