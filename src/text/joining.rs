@@ -49,6 +49,7 @@ mod tests {
         assert_eq!(joined(&["for your country.", "Ask"]), "for your country. Ask");
         assert_eq!(joined(&["今天", "天气"]), "今天天气");
         assert_eq!(joined(&["今天。", "Today"]), "今天。Today");
+        assert_eq!(joined(&["Today", "今天"]), "Today今天");
         assert_eq!(joined(&["오늘", "날씨"]), "오늘 날씨");
         assert_eq!(joined(&["สวัสดี", "ครับ"]), "สวัสดีครับ");
         assert_eq!(joined(&["one", "", "two"]), "one two");
