@@ -17,6 +17,7 @@
 //! [`transcribe`](transcribe()) is the offline driver. The library prints nothing and ends no process.
 
 pub mod audio;
+pub mod endpoint;
 pub mod error;
 pub mod mel;
 pub mod model;

@@ -5,7 +5,7 @@ use std::ops::Range;
 
 /// How far from the target a cut may lie: 5 s. Limits under 10 s use half the limit, so that only the last piece can
 /// be shorter than half of it (the official limits are minutes, so the official code has no such rule).
-const REACH: usize = 5 * 16_000;
+pub(crate) const REACH: usize = 5 * 16_000;
 
 /// The quiet stretch that is looked for: 100 ms.
 const QUIET: usize = 1600;
@@ -52,7 +52,7 @@ pub fn pad_piece(piece: &[f32], recording_was_cut: bool) -> Cow<'_, [f32]> {
 }
 
 /// The quietest sample of the quietest 100 ms, `None` if there is no room to choose.
-fn find_quiet(samples: &[f32]) -> Option<usize> {
+pub(crate) fn find_quiet(samples: &[f32]) -> Option<usize> {
     if samples.len() <= QUIET {
         return None;
     }
