@@ -1,13 +1,15 @@
 //! Where every decoder puts its samples: native-rate blocks in, one mono 16 kHz recording out.
 //!
 //! Only the result grows; a block is mixed, resampled and forgotten, so two hours of stereo at 48 kHz never exist at
-//! once.
+//! once. Live, the result does not grow either: it goes on to a queue.
 
+use super::live::Queue;
 use super::pcm::Pcm16k;
 use super::resample::Resampler;
-use super::{Fault, ReadOptions, Recording};
+use super::{Fault, RawFormat, ReadOptions, Recording};
 use crate::transcript::Warning;
 use crate::units::SAMPLE_RATE;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Rates outside are not speech but a damaged header; one of 1 Hz would turn a kilobyte into hours.
@@ -18,6 +20,87 @@ const MAX_CHANNELS: usize = 64;
 const LARGEST: f32 = 1e36;
 /// A mean this much weaker in energy than its channels (60 dB) has cancelled out.
 const CANCELLED: f64 = 1e-6;
+/// Samples beyond are a signal that is too loud; up to here the filter of the resampler can bring full scale.
+const CLIPPED: f32 = 1.5;
+
+/// Refuses rates (Hz) and numbers of channels that no recording has.
+pub(crate) fn check_format(rate: u32, channels: usize) -> Result<(), Fault> {
+    if !RATES.contains(&rate) {
+        return Err(format!(
+            "has a sample rate of {rate} Hz, outside {} to {} Hz: the file is damaged or needs converting",
+            RATES.start(),
+            RATES.end()
+        ));
+    }
+    if channels == 0 || channels > MAX_CHANNELS {
+        return Err(format!(
+            "has {channels} channels, and 1 to {MAX_CHANNELS} can be read: the file is damaged or needs converting"
+        ));
+    }
+    Ok(())
+}
+
+/// The channels of one frame as one. In f64, because the sum of 64 large floats may not fit into one f32.
+#[derive(Default)]
+pub(crate) struct Mean {
+    channels: usize,
+    sum: f64,
+    energy: f64,
+    /// Channels that are no numbers, which count as silence.
+    unusable: u64,
+}
+
+impl Mean {
+    pub(crate) fn of(frame: impl Iterator<Item = f32>) -> Self {
+        let mut mean = Self::default();
+        for sample in frame {
+            mean.channels += 1;
+            if sample.abs() <= LARGEST {
+                mean.sum += f64::from(sample);
+                mean.energy += f64::from(sample) * f64::from(sample);
+            } else {
+                mean.unusable += 1;
+            }
+        }
+        mean
+    }
+
+    fn exact(&self) -> f64 {
+        self.sum / self.channels as f64
+    }
+
+    /// The mono sample.
+    pub(crate) fn mean(&self) -> f32 {
+        self.exact() as f32
+    }
+}
+
+/// Keeps live samples in [-1, 1], and tells once if that changed them audibly. A file is scaled down instead, by a
+/// peak that nobody knows while it is still to come.
+#[derive(Default)]
+pub(crate) struct Clipping {
+    told: bool,
+}
+
+impl Clipping {
+    pub(crate) fn clip(&mut self, name: &str, samples: &mut [f32]) -> Option<Warning> {
+        let mut peak = 0.0f32;
+        for sample in samples {
+            peak = peak.max(sample.abs());
+            *sample = sample.clamp(-1.0, 1.0);
+        }
+        if peak <= CLIPPED || self.told {
+            return None;
+        }
+        self.told = true;
+        Some(Warning {
+            code: "audio_clipped",
+            message: format!(
+                "{name}: is louder than full scale ({peak:.1} times so far) and was clipped: turn its level down (told once)"
+            ),
+        })
+    }
+}
 
 /// Collects the samples of one recording.
 pub(crate) struct Collector {
@@ -39,6 +122,15 @@ pub(crate) struct Collector {
     mean_energy: f64,
     channel_energy: f64,
     warnings: Vec<Warning>,
+    live: Option<Live>,
+}
+
+/// Where a collector's result goes while it still runs.
+struct Live {
+    queue: Arc<Queue>,
+    /// Warnings that the queue has.
+    told: usize,
+    clipping: Clipping,
 }
 
 impl Collector {
@@ -58,31 +150,35 @@ impl Collector {
             mean_energy: 0.0,
             channel_energy: 0.0,
             warnings: Vec::new(),
+            live: None,
         }
+    }
+
+    /// Hands everything to `queue` as soon as it is decoded and keeps none of it.
+    pub(crate) fn live(name: &str, queue: Arc<Queue>) -> Self {
+        let live = Some(Live { queue, told: 0, clipping: Clipping::default() });
+        Self { live, ..Self::new(name, &ReadOptions::default()) }
+    }
+
+    /// True when samples are wanted as they arrive, even a few at a time.
+    pub(crate) fn is_live(&self) -> bool {
+        self.live.is_some()
     }
 
     /// Announces rate (Hz) and channel count of the blocks that follow; may change in the middle of a recording.
     pub(crate) fn format(&mut self, rate: u32, channels: usize) -> Result<(), Fault> {
-        if !RATES.contains(&rate) {
-            return Err(format!(
-                "has a sample rate of {rate} Hz, outside {} to {} Hz: the file is damaged or needs converting",
-                RATES.start(),
-                RATES.end()
-            ));
-        }
-        if channels == 0 || channels > MAX_CHANNELS {
-            return Err(format!(
-                "has {channels} channels, and 1 to {MAX_CHANNELS} can be read: the file is damaged or needs converting"
-            ));
-        }
+        check_format(rate, channels)?;
         self.first.get_or_insert((rate, channels));
+        if let Some(live) = &self.live {
+            live.queue.set_format(RawFormat { rate, channels: channels as u16 });
+        }
         if rate != self.rate {
             if let Some(before) = self.resampler.take() {
                 before.finish(&mut self.out)?;
             }
             self.rate = rate;
             if rate != SAMPLE_RATE {
-                self.resampler = Some(Resampler::new(rate)?);
+                self.resampler = Some(if self.is_live() { Resampler::live(rate) } else { Resampler::new(rate) }?);
             }
         }
         Ok(())
@@ -94,21 +190,11 @@ impl Collector {
         self.mono.clear();
         let channels = channels.max(1);
         for frame in interleaved.chunks_exact(channels) {
-            // In f64, because the sum of 64 large floats may not fit into one.
-            let mut sum = 0.0f64;
-            let mut energy = 0.0f64;
-            for &sample in frame {
-                if sample.abs() <= LARGEST {
-                    sum += f64::from(sample);
-                    energy += f64::from(sample) * f64::from(sample);
-                } else {
-                    self.unusable += 1;
-                }
-            }
-            let mean = sum / channels as f64;
-            self.mean_energy += mean * mean;
-            self.channel_energy += energy / channels as f64;
-            self.mono.push(mean as f32);
+            let mean = Mean::of(frame.iter().copied());
+            self.unusable += mean.unusable;
+            self.mean_energy += mean.exact() * mean.exact();
+            self.channel_energy += mean.energy / channels as f64;
+            self.mono.push(mean.mean());
         }
         self.frames += self.mono.len() as u64;
         self.samples += (self.mono.len() * channels) as u64;
@@ -117,6 +203,9 @@ impl Collector {
             None => self.out.extend_from_slice(&self.mono),
         }
         self.drop_front();
+        if self.is_live() {
+            return Ok(self.deliver());
+        }
         Ok((self.out.len() as u64) < self.wanted || self.skip > 0)
     }
 
@@ -142,14 +231,35 @@ impl Collector {
         }
     }
 
-    /// Ends the recording.
+    /// Hands what there is to the queue; false when nobody wants it.
+    fn deliver(&mut self) -> bool {
+        let Some(live) = &mut self.live else { return true };
+        let clipped = live.clipping.clip(&self.name, &mut self.out);
+        self.warnings.extend(clipped);
+        for warning in &self.warnings[live.told..] {
+            live.queue.warn(warning.clone());
+        }
+        live.told = self.warnings.len();
+        let wanted = live.queue.push(&self.out);
+        self.out.clear();
+        wanted
+    }
+
+    /// Takes everything out of the resampler: no sample follows.
+    pub(crate) fn flush(&mut self) -> Result<(), Fault> {
+        if let Some(resampler) = self.resampler.take() {
+            resampler.finish(&mut self.out)?;
+        }
+        self.deliver();
+        Ok(())
+    }
+
+    /// Ends the recording. A live one is all in its queue, and the recording is empty.
     pub(crate) fn finish(mut self, format: &str) -> Result<Recording, Fault> {
         let Some((source_rate, channels)) = self.first else {
             return Err("holds no audio".to_owned());
         };
-        if let Some(resampler) = self.resampler.take() {
-            resampler.finish(&mut self.out)?;
-        }
+        self.flush()?;
         self.drop_front();
         self.out.truncate(usize::try_from(self.wanted).unwrap_or(usize::MAX));
         if self.unusable > 0 && self.unusable == self.samples {
@@ -177,6 +287,7 @@ impl Collector {
                 ),
             });
         }
+        self.deliver();
         let pcm = Pcm16k::from_any_level(self.out).map_err(|e| e.to_string())?;
         Ok(Recording {
             pcm,

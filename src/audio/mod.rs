@@ -7,6 +7,7 @@
 
 mod collect;
 mod compressed;
+pub mod live;
 mod opus;
 mod pcm;
 mod plain;
@@ -15,6 +16,7 @@ mod samples;
 mod sniff;
 pub mod split;
 mod wav;
+mod wav_format;
 
 pub use pcm::Pcm16k;
 
@@ -160,8 +162,8 @@ fn decode(
     match sniff::sniff(prefix) {
         _ if prefix.is_empty() => Err("is empty (0 bytes): record or copy it again".to_owned()),
         Kind::Wav => match wav::peek(prefix) {
-            Some(wav::Inside::Adpcm) => compressed::read(source.media(), collector),
-            Some(wav::Inside::Mpeg) => {
+            Some(wav_format::Inside::Adpcm) => compressed::read(source.media(), collector),
+            Some(wav_format::Inside::Mpeg) => {
                 let frames = wav::data_stream(source.reader())?;
                 compressed::read(Box::new(ReadOnlySource::new(frames)), collector)
             }

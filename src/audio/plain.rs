@@ -3,7 +3,8 @@
 use super::Fault;
 use super::collect::Collector;
 use super::samples::{Encoding, Ended, Layout, read_full, read_samples};
-use super::wav::{bytes, encoding_name};
+use super::wav::bytes;
+use super::wav_format::encoding_name;
 use std::io::Read;
 
 /// The longest header that is read; both formats stay far below.

@@ -23,11 +23,15 @@ const MAX_COEFFICIENTS: u64 = 1 << 20;
 const INTERPOLATED_PHASES: u64 = 512;
 /// Frames handed to rubato at a time.
 const BLOCK: usize = 4096;
+/// Live, 10 ms at a time, but no fewer frames than these: each block costs some copying.
+const LEAST_LIVE_BLOCK: usize = 64;
 
 /// Converts one mono stream to 16 kHz without delay: output sample 0 stands for the same instant as input sample 0.
 pub(crate) struct Resampler {
     inner: Async<f32>,
     rate: u32,
+    /// Frames per block.
+    block: usize,
     /// Frames waiting for a full block.
     pending: Vec<f32>,
     scratch: Vec<f32>,
@@ -42,6 +46,16 @@ pub(crate) struct Resampler {
 impl Resampler {
     /// A converter from `rate` (Hz, not 16,000 and not 0).
     pub(crate) fn new(rate: u32) -> Result<Self, Fault> {
+        Self::in_blocks(rate, BLOCK)
+    }
+
+    /// The same converter for audio that should not wait: with every rate whose phases are exact it gives the same
+    /// samples, in smaller portions.
+    pub(crate) fn live(rate: u32) -> Result<Self, Fault> {
+        Self::in_blocks(rate, (rate as usize / 100).clamp(LEAST_LIVE_BLOCK, BLOCK))
+    }
+
+    fn in_blocks(rate: u32, block: usize) -> Result<Self, Fault> {
         let shared = gcd(u64::from(rate), u64::from(SAMPLE_RATE));
         let (step, phases) = (u64::from(rate) / shared, u64::from(SAMPLE_RATE) / shared);
         // The length counts input samples; rubato needs a multiple of 8.
@@ -53,11 +67,11 @@ impl Resampler {
             .oversampling_factor(factor as usize)
             .interpolation(if exact { SincInterpolationType::Nearest } else { SincInterpolationType::Cubic });
         let ratio = f64::from(SAMPLE_RATE) / f64::from(rate);
-        let inner = Async::new_sinc(ratio, 1.0, &parameters, BLOCK, 1, FixedAsync::Input)
+        let inner = Async::new_sinc(ratio, 1.0, &parameters, block, 1, FixedAsync::Input)
             .map_err(|e| format!("cannot be resampled from {rate} Hz: {e}"))?;
         let (zeros, skip) = alignment(length, step, phases, factor);
         let scratch = vec![0.0; inner.output_frames_max()];
-        Ok(Self { inner, rate, pending: vec![0.0; zeros], scratch, skip, fed: 0, produced: 0 })
+        Ok(Self { inner, rate, block, pending: vec![0.0; zeros], scratch, skip, fed: 0, produced: 0 })
     }
 
     /// Takes the next samples and appends what is ready to `out`.
@@ -65,9 +79,9 @@ impl Resampler {
         self.fed += samples.len() as u64;
         self.pending.extend_from_slice(samples);
         let mut start = 0;
-        while self.pending.len() - start >= BLOCK {
-            self.block(start, u64::MAX, out)?;
-            start += BLOCK;
+        while self.pending.len() - start >= self.block {
+            self.convert(start, u64::MAX, out)?;
+            start += self.block;
         }
         self.pending.drain(..start);
         Ok(())
@@ -77,8 +91,8 @@ impl Resampler {
     pub(crate) fn finish(mut self, out: &mut Vec<f32>) -> Result<(), Fault> {
         let length = output_length(self.fed, self.rate);
         while self.produced < length {
-            self.pending.resize(BLOCK, 0.0);
-            self.block(0, length, out)?;
+            self.pending.resize(self.block, 0.0);
+            self.convert(0, length, out)?;
             self.pending.clear();
         }
         // More was never appended: blocks before this one end at least half a filter before the last input sample.
@@ -86,10 +100,11 @@ impl Resampler {
     }
 
     /// Converts the block at `start` of the pending samples, appending no more than `length` output samples in all.
-    fn block(&mut self, start: usize, length: u64, out: &mut Vec<f32>) -> Result<(), Fault> {
+    fn convert(&mut self, start: usize, length: u64, out: &mut Vec<f32>) -> Result<(), Fault> {
         let rate = self.rate;
         let fault = |e: &dyn std::fmt::Display| format!("cannot be resampled from {rate} Hz: {e}");
-        let input = InterleavedSlice::new(&self.pending[start..start + BLOCK], 1, BLOCK).map_err(|e| fault(&e))?;
+        let input =
+            InterleavedSlice::new(&self.pending[start..start + self.block], 1, self.block).map_err(|e| fault(&e))?;
         let room = self.scratch.len();
         let mut output = InterleavedSlice::new_mut(&mut self.scratch, 1, room).map_err(|e| fault(&e))?;
         let (_, made) = self.inner.process_into_buffer(&input, &mut output, None).map_err(|e| fault(&e))?;
@@ -188,6 +203,23 @@ mod tests {
             let whole = resample(&input, rate, samples.max(1));
             assert_eq!(whole.len(), want, "{rate} {samples}");
             assert_eq!(whole, resample(&input, rate, 7), "{rate} {samples}");
+        }
+    }
+
+    #[test]
+    fn small_live_blocks_give_the_same_samples() {
+        for rate in [1000, 8000, 11_025, 22_050, 24_000, 44_100, 48_000, 192_000, 384_000, 768_000] {
+            let input = tone(440.0, rate, rate as usize / 2 + 1);
+            let mut out = Vec::new();
+            let mut resampler = Resampler::live(rate).expect("a usable rate");
+            input.chunks(100).for_each(|part| resampler.push(part, &mut out).expect("push"));
+            let before_the_end = out.len();
+            resampler.finish(&mut out).expect("finish");
+            assert!(out == resample(&input, rate, 4096), "{rate} Hz");
+            // Half a filter, and one block.
+            let late = out.len() - before_the_end;
+            let limit = (92 * SAMPLE_RATE / rate.min(SAMPLE_RATE) + 160 * 64 / (rate / 100).min(64)) as usize + 2;
+            assert!(late <= limit, "{rate} Hz: the last {late} samples come only with the end");
         }
     }
 

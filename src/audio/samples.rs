@@ -42,6 +42,13 @@ pub(crate) struct Layout {
     pub(crate) rate: u32,
 }
 
+impl Layout {
+    /// Bytes of one sample of every channel.
+    pub(crate) fn frame_bytes(&self) -> usize {
+        self.encoding.bytes() * usize::from(self.channels)
+    }
+}
+
 /// What became of the bytes that a header promised.
 pub(crate) enum Ended {
     /// All promised bytes were there, or as many as wished were read.
@@ -60,16 +67,29 @@ pub(crate) fn read_samples(
 ) -> Result<Ended, Fault> {
     let channels = usize::from(layout.channels);
     collector.format(layout.rate, channels)?;
-    let frame = layout.encoding.bytes() * channels;
+    let frame = layout.frame_bytes();
     let mut bytes = vec![0u8; (BLOCK_BYTES / frame).max(1) * frame];
     let mut floats = Vec::new();
     let mut left = limit.unwrap_or(u64::MAX);
     let mut low_24 = None;
+    // Bytes of a frame whose rest is still to come.
+    let mut carried = 0;
     while left > 0 {
-        let want = bytes.len().min(usize::try_from(left).unwrap_or(usize::MAX));
-        let got = read_full(source, &mut bytes[..want])?;
-        left -= got as u64;
+        let room = (bytes.len() - carried).min(usize::try_from(left).unwrap_or(usize::MAX));
+        let rest = &mut bytes[carried..carried + room];
+        // Which of the two ways of 24 bits in 4 bytes it is, is told by one full block.
+        let undecided = layout.encoding == Encoding::Signed24In4 && low_24.is_none();
+        let (read, ended) = if collector.is_live() && !undecided {
+            let read = read_some(source, rest)?;
+            (read, read == 0)
+        } else {
+            let read = read_full(source, rest)?;
+            (read, read < room)
+        };
+        left -= read as u64;
+        let got = carried + read;
         let whole = got - got % frame;
+        carried = got - whole;
         let block = &mut bytes[..whole];
         if layout.big_endian {
             block.chunks_exact_mut(layout.encoding.bytes()).for_each(<[u8]>::reverse);
@@ -88,15 +108,16 @@ pub(crate) fn read_samples(
             encoding => decode(encoding, block, &mut floats)?,
         }
         let more = collector.push(&floats, channels)?;
-        if whole < got {
-            collector.damaged(format!("its last {} bytes are not a whole frame and were left out", got - whole));
+        if carried > 0 && (ended || left == 0) {
+            collector.damaged(format!("its last {carried} bytes are not a whole frame and were left out"));
         }
-        if got < want {
+        if ended {
             return Ok(if limit.is_some() { Ended::Early } else { Ended::AsPromised });
         }
         if !more {
             break;
         }
+        bytes.copy_within(whole..got, 0);
     }
     Ok(Ended::AsPromised)
 }
@@ -113,6 +134,16 @@ pub(crate) fn read_full(source: &mut dyn Read, buffer: &mut [u8]) -> Result<usiz
         }
     }
     Ok(filled)
+}
+
+/// Waits until there are some bytes and takes those that are there; 0 at the end.
+fn read_some(source: &mut dyn Read, buffer: &mut [u8]) -> Result<usize, Fault> {
+    loop {
+        match source.read(buffer) {
+            Err(e) if e.kind() == std::io::ErrorKind::Interrupted => {}
+            other => return other.map_err(|e| format!("cannot be read: {e}")),
+        }
+    }
 }
 
 /// Decodes whole little-endian samples.

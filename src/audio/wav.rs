@@ -5,19 +5,9 @@
 
 use super::Fault;
 use super::collect::Collector;
-use super::samples::{Encoding, Ended, Layout, read_full, read_samples};
-use std::io::Read;
-
-/// What the samples of a wave file are.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum Inside {
-    /// Uncompressed, or G.711.
-    Plain(Layout),
-    /// MPEG audio frames: the data chunk is an MP3 stream of its own.
-    Mpeg,
-    /// ADPCM, which symphonia reads, container and all.
-    Adpcm,
-}
+use super::samples::{Ended, read_full, read_samples};
+use super::wav_format::{Inside, encoding_name, inside};
+use std::io::{Cursor, Read};
 
 /// How the chunk headers are written.
 #[derive(Clone, Copy, PartialEq)]
@@ -29,8 +19,6 @@ enum Dialect {
 
 /// The rest of Wave64's chunk names, after their four letters.
 const WAVE64_TAIL: [u8; 12] = [0xf3, 0xac, 0xd3, 0x11, 0x8c, 0xd1, 0x00, 0xc0, 0x4f, 0x8e, 0xdb, 0x8a];
-/// The rest of the extensible format's names for ordinary format tags.
-const TAG_GUID_TAIL: [u8; 8] = [0x80, 0x00, 0x00, 0xaa, 0x00, 0x38, 0x9b, 0x71];
 /// Sizes from here on are placeholders of programs that write to a pipe: 0xFFFFFFFF (ffmpeg), 0x7FFFF000 and its
 /// neighbours (sox).
 const STREAMED: u64 = 0x7fff_0000;
@@ -39,8 +27,10 @@ const LONGEST_FORMAT: u64 = 4096;
 
 /// A walk over the chunks of one file.
 pub(crate) struct Chunks<R> {
-    source: R,
+    source: Pushback<R>,
     dialect: Dialect,
+    /// A size of 0 says nothing about what is still to come.
+    live: bool,
     /// The size that the outermost header gives.
     claimed: u64,
     /// Size of the data chunk from an RF64 `ds64` chunk.
@@ -50,7 +40,8 @@ pub(crate) struct Chunks<R> {
 
 impl<R: Read> Chunks<R> {
     /// Reads the outermost header.
-    pub(crate) fn open(mut source: R) -> Result<Self, Fault> {
+    pub(crate) fn open(source: R) -> Result<Self, Fault> {
+        let mut source = Pushback { first: Cursor::default(), source };
         let head: [u8; 12] = bytes(&mut source)?;
         let size = u32::from_le_bytes([head[4], head[5], head[6], head[7]]);
         let (dialect, form, claimed) = match &head[..4] {
@@ -67,7 +58,7 @@ impl<R: Read> Chunks<R> {
         if !form.eq_ignore_ascii_case(b"WAVE") {
             return Err(format!("is a RIFF file of type {}, not WAVE", printable(&form)));
         }
-        Ok(Self { source, dialect, claimed, data_size_64: None, inside: None })
+        Ok(Self { source, dialect, live: false, claimed, data_size_64: None, inside: None })
     }
 
     /// Goes on to the next data chunk and returns what it holds and its length in bytes (`None`: to the end).
@@ -88,7 +79,7 @@ impl<R: Read> Chunks<R> {
                         _ if self.dialect != Dialect::Wave64 && size >= STREAMED => None,
                         _ => Some(size),
                     };
-                    return Ok(Some((inside, size)));
+                    return Ok(Some((inside, size.filter(|&size| size > 0 || !self.live))));
                 }
                 b"fmt " if self.inside.is_none() => self.inside = Some(self.format(size)?),
                 b"ds64" if size >= 16 => {
@@ -138,11 +129,31 @@ impl<R: Read> Chunks<R> {
     }
 
     /// Chunks begin at even offsets, in Wave64 at multiples of 8.
-    fn skip_padding(&mut self, size: u64) -> Result<(), Fault> {
+    fn padding(&self, size: u64) -> usize {
         let grid = if self.dialect == Dialect::Wave64 { 8 } else { 2 };
-        let padding = (size.next_multiple_of(grid) - size) as usize;
+        (size.next_multiple_of(grid) - size) as usize
+    }
+
+    fn skip_padding(&mut self, size: u64) -> Result<(), Fault> {
+        let padding = self.padding(size);
         read_full(&mut self.source, &mut [0u8; 8][..padding])?;
         Ok(())
+    }
+
+    /// Live, after a data chunk of `size` bytes by its header, all of which are read but `rest`: true when more samples
+    /// follow instead of the end or another chunk. Chunk names are letters, digits, spaces and the like; four bytes
+    /// of a quiet signal are not.
+    fn goes_on(&mut self, size: u64, rest: usize) -> Result<bool, Fault> {
+        let skipped = rest + self.padding(size);
+        let mut next = vec![0u8; skipped + 4];
+        let got = read_full(&mut self.source, &mut next)?;
+        let name = |byte: &u8| byte.is_ascii_alphanumeric() || b" _-.".contains(byte);
+        if got < next.len() || next[skipped..].iter().all(name) {
+            self.source.first = Cursor::new(next[skipped.min(got)..got].to_vec());
+            return Ok(false);
+        }
+        self.source.first = Cursor::new(next);
+        Ok(true)
     }
 
     /// Reads the format chunk.
@@ -159,9 +170,25 @@ impl<R: Read> Chunks<R> {
     }
 }
 
+/// A source that some of what was read from it can be given back to.
+pub(crate) struct Pushback<R> {
+    first: Cursor<Vec<u8>>,
+    source: R,
+}
+
+impl<R: Read> Read for Pushback<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        match self.first.read(buffer)? {
+            0 => self.source.read(buffer),
+            count => Ok(count),
+        }
+    }
+}
+
 /// Decodes everything in the data chunks. MPEG and ADPCM are the caller's: see [`peek`].
 pub(crate) fn read(source: impl Read, collector: &mut Collector) -> Result<String, Fault> {
     let mut chunks = Chunks::open(source)?;
+    chunks.live = collector.is_live();
     let mut found = 0;
     let mut name = String::new();
     // Damage behind the samples is no reason to lose them.
@@ -172,7 +199,9 @@ pub(crate) fn read(source: impl Read, collector: &mut Collector) -> Result<Strin
         found += 1;
         name = format!("wav ({})", encoding_name(layout.encoding));
         let before = collector.frames();
-        let ended = read_samples(&mut chunks.source, layout, size, collector)?;
+        // Live, the size may be too small, and a frame that it cuts be whole.
+        let rest = size.filter(|_| chunks.live).map_or(0, |size| size % layout.frame_bytes().max(1) as u64);
+        let ended = read_samples(&mut chunks.source, layout, size.map(|size| size - rest), collector)?;
         match size {
             None => break,
             Some(size) => {
@@ -181,6 +210,19 @@ pub(crate) fn read(source: impl Read, collector: &mut Collector) -> Result<Strin
                     collector
                         .damaged(format!("its header promises {size} bytes of samples, but it ends after {got:.2} s"));
                     break;
+                }
+                if chunks.live {
+                    if chunks.goes_on(size, rest as usize)? {
+                        collector.damaged(format!(
+                            "its header promises {size} bytes of samples, but more follow, which are read too"
+                        ));
+                        read_samples(&mut chunks.source, layout, None, collector)?;
+                        break;
+                    }
+                    if rest > 0 {
+                        collector.damaged(format!("its last {rest} bytes are not a whole frame and were left out"));
+                    }
+                    continue;
                 }
                 chunks.skip_padding(size)?;
             }
@@ -214,88 +256,11 @@ pub(crate) fn peek(prefix: &[u8]) -> Option<Inside> {
 }
 
 /// The bytes of the first data chunk, as a stream of their own.
-pub(crate) fn data_stream<R: Read>(source: R) -> Result<std::io::Take<R>, Fault> {
+pub(crate) fn data_stream<R: Read>(source: R) -> Result<std::io::Take<Pushback<R>>, Fault> {
     let mut chunks = Chunks::open(source)?;
     match chunks.next_data()? {
         Some((_, size)) => Ok(chunks.source.take(size.unwrap_or(u64::MAX))),
         None => Err("ends before its samples (no data chunk): the file is cut".to_owned()),
-    }
-}
-
-/// Understands a format chunk of at least 16 bytes.
-fn inside(chunk: &[u8], big_endian: bool) -> Result<Inside, Fault> {
-    let u16_at = |at: usize| {
-        let pair = [chunk[at], chunk[at + 1]];
-        if big_endian { u16::from_be_bytes(pair) } else { u16::from_le_bytes(pair) }
-    };
-    let (mut tag, channels, block, mut bits) = (u16_at(0), u16_at(2), u16_at(12), u16_at(14));
-    let rate = if big_endian {
-        u32::from(u16_at(4)) << 16 | u32::from(u16_at(6))
-    } else {
-        u32::from(u16_at(6)) << 16 | u32::from(u16_at(4))
-    };
-    if tag == 0xfffe {
-        if chunk.len() < 40 {
-            return Err("has an extensible format that is cut short: the file is damaged".to_owned());
-        }
-        if chunk[32..40] != TAG_GUID_TAIL {
-            return Err("has samples of an unknown extensible format: convert it to 16-bit PCM".to_owned());
-        }
-        tag = if big_endian { u16_at(26) } else { u16_at(24) };
-        if (bits, u16_at(18)) == (32, 24) {
-            bits = 24;
-        }
-    }
-    if channels == 0 {
-        return Err("has 0 channels by its header: the file is damaged".to_owned());
-    }
-    // Bytes per sample of one channel, as far as the block size makes sense.
-    let width = if block % channels == 0 { block / channels } else { 0 };
-    let encoding = match (tag, bits) {
-        (1, 1..=8) => Encoding::Unsigned8,
-        (1, 24) if width == 4 => Encoding::Signed24In4,
-        // 12 or 20 bits lie in the upper part of 2 or 3 bytes.
-        (1, 9..=32) => Encoding::Signed(bits.div_ceil(8) as u8),
-        (1, 64) if width == 8 => Encoding::Signed(8),
-        (3, 32) => Encoding::Float32,
-        (3, 64) => Encoding::Float64,
-        (6, 8) => Encoding::ALaw,
-        (7, 8) => Encoding::MuLaw,
-        (2 | 0x11, _) => return Ok(Inside::Adpcm),
-        (0x50 | 0x55, _) => return Ok(Inside::Mpeg),
-        (1 | 3 | 6 | 7, _) => {
-            return Err(format!(
-                "claims samples of {bits} bits in blocks of {block} bytes, which do not exist: the file is damaged"
-            ));
-        }
-        _ => return Err(format!("has samples of format {tag:#06x}{}, which is not supported", tag_name(tag))),
-    };
-    Ok(Inside::Plain(Layout { encoding, big_endian, channels, rate }))
-}
-
-/// Formats that people have and that are not read.
-fn tag_name(tag: u16) -> &'static str {
-    match tag {
-        0x31 => " (GSM)",
-        0x92 | 0x2000 => " (AC-3)",
-        0x160..=0x163 => " (Windows Media)",
-        0x674f..=0x6771 => " (Vorbis in WAV)",
-        _ => "",
-    }
-}
-
-/// For the report.
-pub(crate) fn encoding_name(encoding: Encoding) -> &'static str {
-    match encoding {
-        Encoding::Unsigned8 | Encoding::Signed(1) => "8-bit",
-        Encoding::Signed(2) => "16-bit",
-        Encoding::Signed(3) | Encoding::Signed24In4 => "24-bit",
-        Encoding::Signed(4) => "32-bit",
-        Encoding::Signed(_) => "64-bit",
-        Encoding::Float32 => "32-bit float",
-        Encoding::Float64 => "64-bit float",
-        Encoding::MuLaw => "mu-law",
-        Encoding::ALaw => "A-law",
     }
 }
 
