@@ -21,6 +21,9 @@ pub mod endpoint;
 pub mod error;
 pub mod mel;
 pub mod model;
+pub mod options;
+pub mod recognizer;
+pub mod stream;
 pub mod text;
 pub mod transcribe;
 pub mod transcript;
@@ -28,5 +31,7 @@ pub mod units;
 
 pub use error::{Error, ErrorKind, Result};
 pub use model::{Model, ModelFiles, ModelOptions};
-pub use transcribe::{Options, Progress, transcribe};
+pub use options::Options;
+pub use stream::{Stream, StreamOptions, Update};
+pub use transcribe::{Progress, transcribe};
 pub use transcript::{Segment, Timings, Transcript, Warning};

@@ -29,12 +29,12 @@ struct Heard {
 fn hear(model: &Model, golden: &Golden, clip: &Clip, prompt: &Decoded) -> Heard {
     let rows = model.encoder().encode(&log_mel(&golden.samples(clip).unwrap())).unwrap().data;
     let mut session = model.session(prompt.before.len() + clip.tokens + prompt.after.len() + TOKENS).unwrap();
-    session.append(&[Input::Tokens(&prompt.before), Input::Rows(&rows), Input::Tokens(&prompt.after)]).unwrap();
-    let logits = session.logits().to_vec();
+    session.append(&[Input::Tokens(&prompt.before), Input::Rows(&rows), Input::Tokens(&prompt.after)], 1).unwrap();
+    let logits = session.logits(0).to_vec();
     let mut tokens = Vec::new();
     for _ in 0..TOKENS {
-        let token = most_likely(session.logits()).unwrap();
-        session.append(&[Input::Tokens(&[token])]).unwrap();
+        let token = most_likely(session.logits(0)).unwrap();
+        session.append(&[Input::Tokens(&[token])], 1).unwrap();
         tokens.push(token);
     }
     Heard { rows, logits, tokens }

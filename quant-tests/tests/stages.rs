@@ -121,10 +121,10 @@ fn decode(subject: &Subject, model: &Model, clip: &Clip, expected: &Decoded, row
     let place = format!("{} {} {}", subject.name, clip.name, expected.name);
     let prompt = prompt(model, &expected.context, expected.language.as_deref());
     let mut session = model.session(prompt.positions(clip.tokens) + expected.ids.len()).unwrap();
-    session.append(&[Input::Tokens(&prompt.before), Input::Rows(rows), Input::Tokens(&prompt.after)]).unwrap();
+    session.append(&[Input::Tokens(&prompt.before), Input::Rows(rows), Input::Tokens(&prompt.after)], 1).unwrap();
     let logits = subject.golden.array(&expected.logits).unwrap().values;
     let measured =
-        (cosine(&logits, session.logits()), kl(&logits, session.logits()), relative_rms(&logits, session.logits()));
+        (cosine(&logits, session.logits(0)), kl(&logits, session.logits(0)), relative_rms(&logits, session.logits(0)));
     assert!(measured.0 >= LOGITS_COSINE, "{place}: cosine of the first logits is {:.8}", measured.0);
     let mut compared = 0;
     for (step, (&id, &margin)) in expected.ids.iter().zip(&expected.margins).enumerate() {
@@ -132,10 +132,10 @@ fn decode(subject: &Subject, model: &Model, clip: &Clip, expected: &Decoded, row
             println!("{place}: compared up to step {step}, where the official margin is {margin}");
             break;
         }
-        let ours = top1(session.logits()).unwrap() as u32;
+        let ours = top1(session.logits(0)).unwrap() as u32;
         assert_eq!(ours, id, "{place}: greedy token {step}, official margin {margin}");
         compared += 1;
-        session.append(&[Input::Tokens(&[id])]).unwrap();
+        session.append(&[Input::Tokens(&[id])], 1).unwrap();
     }
     (measured.0, measured.1, measured.2, compared)
 }

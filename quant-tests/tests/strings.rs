@@ -5,6 +5,7 @@ mod common;
 
 use common::{check_checkpoint, convert, demo_checkpoint, open, say, shared};
 use qasr::audio::{ReadOptions, read_path};
+use qasr::endpoint::Detector;
 use qasr::{Model, Options, transcribe};
 use quant_tests::golden::committed_folder;
 use quant_tests::metrics::word_errors;
@@ -28,9 +29,12 @@ fn model(kind: &str) -> Option<Model> {
     Some(open(&files))
 }
 
-fn hear(model: &Model, spoken: &Spoken) -> (String, String) {
+/// Language and text; with `Detector::Off` as the official package hears it: whole.
+fn hear(model: &Model, spoken: &Spoken, detector: Detector) -> (String, String) {
     let recording = read_path(&shared("digits").join(&spoken.file), &ReadOptions::default()).unwrap();
-    let transcript = transcribe(model, &recording.pcm, &Options::default(), &mut |_| {}).unwrap();
+    let mut options = Options::default();
+    options.detector = detector;
+    let transcript = transcribe(model, &recording.pcm, &options, &mut |_| {}).unwrap();
     assert!(transcript.complete, "{}: cut at the token limit", spoken.file);
     (transcript.languages.join(","), transcript.text)
 }
@@ -40,7 +44,7 @@ fn f32_tells_the_official_text() {
     let Some(model) = model("f32") else { return };
     for (list, rows) in &strings().lists {
         for spoken in rows {
-            let heard = hear(&model, spoken);
+            let heard = hear(&model, spoken, Detector::Off);
             assert_eq!(heard, (spoken.language.clone(), spoken.text.clone()), "{}", spoken.file);
         }
         let closest = rows.iter().map(|spoken| spoken.smallest_margin).fold(f32::INFINITY, f32::min);
@@ -57,7 +61,7 @@ fn quantized_word_error_rates() {
         for (list, rows) in &strings().lists {
             let (mut errors, mut words, mut same) = (0, 0, 0);
             for spoken in rows {
-                let (_, text) = hear(&model, spoken);
+                let (_, text) = hear(&model, spoken, Detector::Off);
                 let (wrong, count) = word_errors(&spoken.truth, &text);
                 errors += wrong;
                 words += count;

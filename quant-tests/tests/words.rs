@@ -6,6 +6,7 @@ mod common;
 
 use common::{convert, open, say, shared};
 use qasr::audio::{Pcm16k, ReadOptions, read_path};
+use qasr::endpoint::Detector;
 use qasr::{Model, Options, transcribe};
 use quant_tests::metrics::word_errors;
 use std::collections::HashMap;
@@ -44,9 +45,11 @@ fn clips(list: &str) -> Vec<Clip> {
 /// Errors and words of one list.
 fn measure(model: &Model, list: &[Clip], packs: &HashMap<String, Pcm16k>) -> (usize, usize) {
     let (mut errors, mut words) = (0, 0);
+    let mut options = Options::default();
+    options.detector = Detector::Off; // the model alone: whole clips
     for clip in list {
         let audio = packs[&clip.pack].slice(clip.start..clip.start + clip.frames);
-        let transcript = transcribe(model, &audio, &Options::default(), &mut |_| {}).unwrap();
+        let transcript = transcribe(model, &audio, &options, &mut |_| {}).unwrap();
         let (wrong, count) = word_errors(&clip.word, &transcript.text);
         errors += wrong;
         words += count;

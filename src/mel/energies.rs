@@ -160,8 +160,9 @@ impl MelEnergies {
     }
 }
 
-/// Raises what lies more than 8 decades below `peak` and maps [-8, 0] decades to a range of width 2.
-fn normalize(energies: &[f32], peak: f32) -> Vec<f32> {
+/// Features of energies, in the same order: raises what lies more than 8 decades below `peak` and maps [-8, 0] decades
+/// to a range of width 2.
+pub fn normalize(energies: &[f32], peak: f32) -> Vec<f32> {
     let floor = peak - DEPTH;
     energies.iter().map(|&energy| (energy.max(floor) + 4.0) / 4.0).collect()
 }

@@ -12,7 +12,7 @@ mod energies;
 mod filterbank;
 mod stft;
 
-pub use energies::MelEnergies;
+pub use energies::{MelEnergies, normalize};
 
 use crate::units::HOP;
 
@@ -25,6 +25,10 @@ const MARGIN: usize = stft::WINDOW / 2;
 /// Recordings up to this many samples (12.5 ms) have no frames: mirroring half an STFT window without
 /// repeating the edge needs one more. The official extractor refuses them; here they are empty.
 pub const TOO_SHORT: usize = MARGIN;
+
+/// Samples behind a whole number of hops after which the frame before them needs no mirrored end: frame `f` is final
+/// with sample `160 (f + 1) + 39`.
+pub const BEHIND_FRAME: usize = MARGIN - HOP;
 
 /// How far below the peak an energy may lie: 8 decades.
 const DEPTH: f32 = 8.0;
@@ -50,6 +54,12 @@ pub fn log_mel(samples: &[f32]) -> LogMel {
     energies.append(samples);
     energies.finish();
     energies.log_mel(0..energies.frames(), energies.peak())
+}
+
+/// Whether frames whose lowest energy is `lowest` have the same features clamped against either peak: then what was
+/// computed from them under one peak stands under the other.
+pub fn is_same_under(lowest: f32, one_peak: f32, other_peak: f32) -> bool {
+    one_peak == other_peak || lowest >= one_peak.max(other_peak) - DEPTH
 }
 
 /// Frames of a whole recording of `samples` samples: one per full hop, none up to [`TOO_SHORT`].

@@ -87,8 +87,16 @@ impl Encoder {
     /// Encodes one attention window: up to 800 frames, `[frames, 128]`. A short last chunk is filled up with 0.0
     /// (in normalised units, which is not silence) unless it is the only chunk of the `whole` recording.
     pub fn encode_window(&self, frames: &[f32], whole: bool) -> Result<Vec<f32>> {
-        let rows = self.convolve(frames, whole)?;
+        self.attend(&self.convolve(frames, whole)?)
+    }
+
+    /// The stem's output of one window, `[tokens, channels * 16]`, through `conv_out`, the layers and the projector:
+    /// `[tokens, decoder width]`.
+    pub fn attend(&self, rows: &[f32]) -> Result<Vec<f32>> {
         let tokens = rows.len() / self.stem_row();
+        if tokens == 0 || tokens > WINDOW_CHUNKS * encoder_tokens(CHUNK_FRAMES) || !rows.len().is_multiple_of(self.stem_row()) {
+            return Err(Error::internal(format!("audio encoder: {} values from the convolutions", rows.len())));
+        }
         let width = self.config.sizes.width as usize;
         let positions: Vec<f32> = self.positions.iter().copied().cycle().take(tokens * width).collect();
         let arena = Arena::new(16 + 48 * self.config.sizes.layers).map_err(internal)?;
@@ -105,10 +113,11 @@ impl Encoder {
             Ok((stem, added, x))
         };
         let (stem, added, output) = build().map_err(internal)?;
-        self.run(&arena, &[(stem, &rows), (added, &positions)], output)
+        self.run(&arena, &[(stem, rows), (added, &positions)], output)
     }
 
-    /// The convolution stem alone, before `conv_out`: `[tokens, channels * 16]`, for comparison with the reference.
+    /// The convolution stem alone, before `conv_out`: `[tokens, channels * 16]`. Chunks of 100 frames do not know of each
+    /// other here, so a window's rows are those of its chunks, one after the other.
     pub fn convolve(&self, frames: &[f32], whole: bool) -> Result<Vec<f32>> {
         let total = frames.len() / MEL_BINS;
         if total == 0 || total > WINDOW_FRAMES || !frames.len().is_multiple_of(MEL_BINS) {

@@ -32,8 +32,8 @@ fn session(model: &Model) -> Box<dyn DecoderSession> {
 /// Decodes greedily from where the session is; returns the tokens.
 fn greedy(session: &mut dyn DecoderSession) -> Vec<u32> {
     let step = |_| {
-        let id = most_likely(session.logits()).unwrap();
-        session.append(&[Input::Tokens(&[id])]).unwrap();
+        let id = most_likely(session.logits(0)).unwrap();
+        session.append(&[Input::Tokens(&[id])], 1).unwrap();
         id
     };
     (0..STEPS).map(step).collect()
@@ -78,17 +78,17 @@ fn agree(pair: &Pair, cache: CacheType) {
     let theirs = load(&pair.files.decoder);
     let mut oracle = Oracle::new(&theirs, cache);
 
-    session.append(&[Input::Tokens(&prompt())]).unwrap();
+    session.append(&[Input::Tokens(&prompt())], 1).unwrap();
     oracle.append(&prompt());
-    let mut worst = distance(oracle.logits(), session.logits());
-    let mut is_bit_equal = oracle.logits() == session.logits();
+    let mut worst = distance(oracle.logits(), session.logits(0));
+    let mut is_bit_equal = oracle.logits() == session.logits(0);
     for step in 0..STEPS {
         let id = largest(oracle.logits());
-        assert_eq!(most_likely(session.logits()).unwrap(), id, "{name}: greedy token {step}");
-        session.append(&[Input::Tokens(&[id])]).unwrap();
+        assert_eq!(most_likely(session.logits(0)).unwrap(), id, "{name}: greedy token {step}");
+        session.append(&[Input::Tokens(&[id])], 1).unwrap();
         oracle.append(&[id]);
-        worst = worst.max(distance(oracle.logits(), session.logits()));
-        is_bit_equal &= oracle.logits() == session.logits();
+        worst = worst.max(distance(oracle.logits(), session.logits(0)));
+        is_bit_equal &= oracle.logits() == session.logits(0);
     }
     let same = if is_bit_equal { " (bit for bit)" } else { "" };
     say(&format!("decoder against llama-cpp-2, {name}: {STEPS} steps, largest difference {worst:.1e}{same}"));
@@ -114,8 +114,8 @@ fn a_rollback_forgets_and_repeats() {
         let name = &pair.name;
         let model = open(&pair, CACHE).unwrap();
         let mut session = session(&model);
-        session.append(&[Input::Tokens(&prompt())]).unwrap();
-        let logits = session.logits().to_vec();
+        session.append(&[Input::Tokens(&prompt())], 1).unwrap();
+        let logits = session.logits(0).to_vec();
         let tokens = greedy(&mut *session);
         assert_eq!(session.position(), prompt().len() + STEPS);
 
@@ -123,20 +123,20 @@ fn a_rollback_forgets_and_repeats() {
         let kept = prompt().len() - 5;
         session.truncate(kept);
         assert_eq!(session.position(), kept);
-        assert!(session.logits().is_empty(), "{name}: logits outlive the position they belong to");
-        session.append(&[Input::Tokens(&prompt()[kept..])]).unwrap();
-        let apart = distance(&logits, session.logits());
+        assert!(session.logits(0).is_empty(), "{name}: logits outlive the position they belong to");
+        session.append(&[Input::Tokens(&prompt()[kept..])], 1).unwrap();
+        let apart = distance(&logits, session.logits(0));
         assert!(apart <= RESHAPED, "{name}: the same prompt after a rollback differs by {apart:.1e}");
         assert_eq!(greedy(&mut *session), tokens, "{name}: greedy tokens after a rollback");
 
         // Back again, and on with something else: what was forgotten must leave no trace.
         session.truncate(kept);
         let branch = [7, 99, 201, 13, 250];
-        session.append(&[Input::Tokens(&branch)]).unwrap();
+        session.append(&[Input::Tokens(&branch)], 1).unwrap();
         let theirs = load(&pair.files.decoder);
         let mut oracle = Oracle::new(&theirs, CACHE);
         oracle.append(&[&prompt()[..kept], &branch].concat());
-        let apart = distance(oracle.logits(), session.logits());
+        let apart = distance(oracle.logits(), session.logits(0));
         let noticed = distance(&logits, oracle.logits());
         say(&format!(
             "rollback, {name}: a branch differs by {apart:.1e} from a fresh start, by {noticed:.1e} from the trunk"
@@ -161,13 +161,13 @@ fn rows_between_tokens_are_those_tokens() {
         let with_rows = |ids: &[u32]| {
             let rows = rows(&pair, ids);
             let mut session = session(&model);
-            session.append(&[Input::Tokens(before), Input::Rows(&rows), Input::Tokens(after)]).unwrap();
+            session.append(&[Input::Tokens(before), Input::Rows(&rows), Input::Tokens(after)], 1).unwrap();
             assert_eq!(session.position(), prompt.len());
             session
         };
         let mut session = with_rows(middle);
-        let apart = distance(oracle.logits(), session.logits());
-        let same = if session.logits() == oracle.logits() { " (bit for bit)" } else { "" };
+        let apart = distance(oracle.logits(), session.logits(0));
+        let same = if session.logits(0) == oracle.logits() { " (bit for bit)" } else { "" };
         say(&format!("tokens, rows, tokens, {name}: differs by {apart:.1e} from tokens alone{same}"));
         assert!(apart <= TOLERANCE, "{name}: rows of the token table differ by {apart:.1e} from the tokens");
         for (step, id) in greedy(&mut *session).into_iter().enumerate() {
@@ -189,12 +189,12 @@ fn what_does_not_fit_leaves_the_session_as_it_was() {
     let pair = common::tiny(qasr_convert::Recipe::F32, common::ARCHITECTURES[0]);
     let model = open(&pair, CACHE).unwrap();
     let mut session = model.session(prompt().len()).unwrap();
-    session.append(&[Input::Tokens(&prompt()[1..])]).unwrap();
-    let logits = session.logits().to_vec();
+    session.append(&[Input::Tokens(&prompt()[1..])], 1).unwrap();
+    let logits = session.logits(0).to_vec();
     for wrong in [Input::Tokens(&[1, 2]), Input::Tokens(&[1 << 20]), Input::Rows(&[0.5; 3]), Input::Tokens(&[])] {
-        assert!(session.append(&[wrong]).is_err(), "{wrong:?} was taken");
+        assert!(session.append(&[wrong], 1).is_err(), "{wrong:?} was taken");
         assert_eq!(session.position(), prompt().len() - 1, "{wrong:?} moved the session");
-        assert_eq!(session.logits(), logits, "{wrong:?} changed the logits");
+        assert_eq!(session.logits(0), logits, "{wrong:?} changed the logits");
     }
-    session.append(&[Input::Tokens(&prompt()[..1])]).unwrap();
+    session.append(&[Input::Tokens(&prompt()[..1])], 1).unwrap();
 }

@@ -133,6 +133,8 @@ pub struct SessionOptions {
     pub context_length: usize,
     /// Rows computed at once in prefill; bounds the scratch memory.
     pub rows_at_once: usize,
+    /// Most rows of one [`Session::append`] whose logits can be asked for; each costs a row of the vocabulary.
+    pub outputs_at_once: usize,
     /// Worker threads; 0 means as many as the process may use, and never more than those.
     pub threads: usize,
     /// Storage of the attention cache.
@@ -155,7 +157,10 @@ pub struct Session {
     model: Arc<Model>,
     position: usize,
     context_length: usize,
-    has_logits: bool,
+    outputs_at_once: usize,
+    /// Entries of the last batch, and for how many of its last ones there are logits.
+    entries: usize,
+    outputs: usize,
 }
 
 // SAFETY: a context has no thread affinity; every step takes `&mut self`, and logits borrow the session.
@@ -181,7 +186,8 @@ impl Session {
         params.n_ctx = length;
         params.n_batch = length;
         params.n_ubatch = length.min(u32::try_from(options.rows_at_once.max(1)).unwrap_or(u32::MAX));
-        params.n_outputs_max = 1;
+        params.n_outputs_max = u32::try_from(options.outputs_at_once.clamp(1, options.context_length.max(1))).unwrap_or(1);
+        params.n_outputs_max_per_seq = params.n_outputs_max;
         params.n_threads = i32::try_from(threads).unwrap_or(1);
         params.n_threads_batch = params.n_threads;
         let kind = match options.cache {
@@ -205,7 +211,8 @@ impl Session {
             unsafe { sys::llama_free(raw.as_ptr()) };
             return Err(Error::new("no decoder batch: not enough memory"));
         };
-        Ok(Self { raw, batch, model: Arc::clone(model), position: 0, context_length: options.context_length, has_logits: false })
+        let outputs_at_once = params.n_outputs_max as usize;
+        Ok(Self { raw, batch, model: Arc::clone(model), position: 0, context_length: options.context_length, outputs_at_once, entries: 0, outputs: 0 })
     }
 
     /// Positions filled so far.
@@ -213,9 +220,10 @@ impl Session {
         self.position
     }
 
-    /// Puts everything given behind what is there, in one pass; logits of the last position follow.
-    /// Errors: a token outside the vocabulary, part of a row, more than the context holds; the session is then as before.
-    pub fn append(&mut self, inputs: &[Input<'_>]) -> Result<()> {
+    /// Puts everything given behind what is there, in one pass, and computes the logits that follow each of the last
+    /// `outputs` positions. Errors: a token outside the vocabulary, part of a row, more than the context holds, more
+    /// outputs than positions or than [`SessionOptions::outputs_at_once`]; the session is then as before.
+    pub fn append(&mut self, inputs: &[Input<'_>], outputs: usize) -> Result<()> {
         let (width, vocabulary) = (self.model.width(), self.model.vocabulary());
         let mut added = 0;
         for input in inputs {
@@ -230,6 +238,9 @@ impl Session {
         }
         if added == 0 {
             return Err(Error::new("nothing to decode"));
+        }
+        if outputs > added.min(self.outputs_at_once) {
+            return Err(Error::new(format!("logits of {outputs} positions, where {added} are added and {} can be had", self.outputs_at_once)));
         }
         if self.position + added > self.context_length {
             return Err(Error::new(format!("{} positions in a context of {}", self.position + added, self.context_length)));
@@ -260,9 +271,12 @@ impl Session {
                 }
             }
         }
-        // SAFETY: the batch is live and holds `added` entries.
-        let flagged = unsafe { sys::llama_batch_ext_set_output_logits(self.batch.as_ptr(), added as i32 - 1, true) };
-        self.has_logits = false;
+        let mut flagged = true;
+        for entry in added - outputs..added {
+            // SAFETY: the batch is live and holds `added` entries.
+            flagged &= unsafe { sys::llama_batch_ext_set_output_logits(self.batch.as_ptr(), entry as i32, true) };
+        }
+        (self.entries, self.outputs) = (added, 0);
         log::take_errors();
         // SAFETY: context and batch are live; ids, rows and positions were checked above.
         let status = unsafe { sys::llama_process(self.raw.as_ptr(), sys::LLAMA_PROCESS_TYPE_DECODE, self.batch.as_ptr()) };
@@ -272,7 +286,7 @@ impl Session {
             return Err(Error::new(format!("llama.cpp could not decode (status {status}): {}", log::take_errors())));
         }
         self.position = next;
-        self.has_logits = true;
+        self.outputs = outputs;
         Ok(())
     }
 
@@ -294,16 +308,18 @@ impl Session {
         // SAFETY: the memory belongs to the live context; removing a tail of the only sequence is always possible.
         unsafe { sys::llama_memory_seq_rm(memory, 0, i32::try_from(position).unwrap_or(i32::MAX), -1) };
         self.position = self.position.min(position);
-        self.has_logits = false;
+        self.outputs = 0;
     }
 
-    /// Logits over the vocabulary for what follows the last position; none before the first [`Session::append`].
-    pub fn logits(&self) -> Option<&[f32]> {
-        if !self.has_logits {
+    /// Logits over the vocabulary for what follows the `output`-th of the positions that the last
+    /// [`Session::append`] was asked for; none after [`Session::truncate`].
+    pub fn logits(&self, output: usize) -> Option<&[f32]> {
+        if output >= self.outputs {
             return None;
         }
-        // SAFETY: the last entry of the last batch had its logits asked for.
-        let logits = NonNull::new(unsafe { sys::llama_get_logits_ith(self.raw.as_ptr(), -1) })?;
+        let entry = self.entries - self.outputs + output;
+        // SAFETY: this entry of the last batch had its logits asked for.
+        let logits = NonNull::new(unsafe { sys::llama_get_logits_ith(self.raw.as_ptr(), entry as i32) })?;
         // SAFETY: llama.cpp holds one f32 per vocabulary row there until the next decode, which needs `&mut self`.
         Some(unsafe { std::slice::from_raw_parts(logits.as_ptr(), self.model.vocabulary()) })
     }

@@ -1,0 +1,320 @@
+//! Live equals offline: the same utterances, tokens and text for every way of cutting the audio into blocks, every
+//! partial the offline text of the audio so far, every cache without influence, and nothing committed ever changed.
+//!
+//! A part of the clips at every run; all of them with `QASR_ALL_CLIPS=1`. What differs after a choice nearer than
+//! [`NEAR_TIE`] is listed; what differs otherwise fails.
+
+mod common;
+
+use common::{convert, demo_checkpoint, open, say, shared};
+use qasr::audio::{Pcm16k, ReadOptions, read_path};
+use qasr::endpoint::EndReason;
+use qasr::options::Reuse;
+use qasr::stream::{Commit, Final, OfficialRule, Partial, Policy, Statistics, SteadyRule};
+use qasr::{Model, Options, Stream, StreamOptions, Transcript, Update, transcribe};
+use quant_tests::golden::committed_folder;
+use std::collections::HashMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Logits nearer than this are a tie that rounding may decide: products of one row and of many add in another order.
+const NEAR_TIE: f32 = 1e-4;
+
+/// 10 ms, 80 ms, 333 ms, 2 s, 7 s.
+const BLOCKS: [usize; 5] = [160, 1280, 5328, 32_000, 112_000];
+
+/// A recording and its name.
+struct Clip {
+    name: String,
+    audio: Pcm16k,
+}
+
+/// Every recording of the shared clips, and the joined ones of `longform.tsv`; a part of them unless all are asked for.
+fn clips() -> Vec<Clip> {
+    let root = shared("audio/clips");
+    if !root.is_dir() {
+        say("clips: ../shared/audio is not there; only the committed sample");
+        let sample = Path::new(env!("CARGO_MANIFEST_DIR")).join("../convert/demo/sample.flac");
+        return vec![Clip { name: "sample".into(), audio: read(&sample) }];
+    }
+    let all = std::env::var_os("QASR_ALL_CLIPS").is_some();
+    let mut paths = recordings(&root);
+    paths.sort();
+    let chosen = paths.into_iter().enumerate().filter(|(index, _)| all || index % 12 == 5);
+    let mut clips: Vec<Clip> = chosen
+        .map(|(_, path)| Clip { name: path.strip_prefix(&root).unwrap().display().to_string(), audio: read(&path) })
+        .collect();
+    let long = fs::read_to_string(root.join("longform.tsv")).unwrap();
+    clips.extend(long.lines().skip(1).take(if all { usize::MAX } else { 1 }).map(|line| joined(&root, line)));
+    clips
+}
+
+fn recordings(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).unwrap().flatten() {
+        let path = entry.path();
+        if path.is_dir() {
+            found.extend(recordings(&path));
+        } else if path.extension().is_some_and(|kind| ["flac", "wav", "mp3", "opus", "ogg", "m4a"].iter().any(|known| kind == *known)) {
+            found.push(path);
+        }
+    }
+    found
+}
+
+fn read(path: &Path) -> Pcm16k {
+    read_path(path, &ReadOptions::default()).unwrap_or_else(|error| panic!("{error}")).pcm
+}
+
+/// A line of `longform.tsv`: its clips with 0.5 s between them.
+fn joined(root: &Path, line: &str) -> Clip {
+    let fields: Vec<&str> = line.split('\t').collect();
+    let files = fields.iter().find(|field| field.contains(".flac") || field.contains(".wav")).unwrap();
+    let mut samples = Vec::new();
+    for file in files.split([' ', ',', ';']).filter(|file| !file.is_empty()) {
+        if !samples.is_empty() {
+            samples.resize(samples.len() + 8000, 0.0);
+        }
+        samples.extend_from_slice(read(&root.join(file)).samples());
+    }
+    Clip { name: fields[0].to_owned(), audio: Pcm16k::new(samples).unwrap() }
+}
+
+/// The tiny model of the tests and the digits model, with what keeps random weights from rambling.
+fn models() -> Vec<(&'static str, tempfile::TempDir, Model, Options)> {
+    let mut speech_rate = Options::default();
+    speech_rate.tokens_per_second = Some(4.0);
+    let tiny = committed_folder().join("tiny/checkpoint");
+    [("tiny", tiny, "f32", speech_rate), ("digits", demo_checkpoint(), "q8_0", Options::default())]
+        .into_iter()
+        .map(|(name, checkpoint, kind, options)| {
+            let (folder, files) = convert(&checkpoint, kind);
+            (name, folder, open(&files), options)
+        })
+        .collect()
+}
+
+/// What a stream told.
+#[derive(Default)]
+struct Heard {
+    partials: Vec<Partial>,
+    finals: Vec<Final>,
+    /// For every final, how many partials came before it.
+    partials_before: Vec<usize>,
+    statistics: Statistics,
+    transcript: Transcript,
+}
+
+fn live(model: &Model, audio: &Pcm16k, options: &StreamOptions, block: usize) -> Heard {
+    let mut stream = Stream::new(model, options.clone()).unwrap();
+    let mut heard = Heard::default();
+    let mut updates = Vec::new();
+    for block in audio.samples().chunks(block) {
+        updates.extend(stream.feed(block).unwrap());
+    }
+    updates.extend(stream.end().unwrap());
+    for update in updates {
+        match update {
+            Update::Partial(partial) => heard.partials.push(partial),
+            Update::Final(last) => {
+                heard.partials_before.push(heard.partials.len());
+                heard.finals.push(last);
+            }
+        }
+    }
+    heard.statistics = stream.statistics();
+    heard.transcript = stream.finish().unwrap();
+    heard
+}
+
+fn stream_options(options: &Options, step: u64, commit: Commit) -> StreamOptions {
+    let mut live = StreamOptions::default();
+    live.recognition = options.clone();
+    live.step = step;
+    live.commit = commit;
+    live.tokens_per_step = usize::MAX;
+    live
+}
+
+fn ids(transcript: &Transcript) -> Vec<(u64, u64, &[u32])> {
+    transcript.segments.iter().map(|segment| (segment.start.0, segment.end.0, segment.tokens.as_slice())).collect()
+}
+
+/// Committed text only grows, and is the beginning of what its utterance says in the end.
+fn check_commits(name: &str, heard: &Heard) {
+    let mut start = 0;
+    for (last, end) in heard.finals.iter().zip(&heard.partials_before) {
+        let mut committed = "";
+        for partial in &heard.partials[start..*end] {
+            assert_eq!(partial.utterance, last.utterance, "{name}: a partial of another utterance");
+            assert!(partial.committed.starts_with(committed), "{name}: '{committed}' became '{}'", partial.committed);
+            committed = &partial.committed;
+        }
+        assert!(last.segment.text.starts_with(committed), "{name}: '{committed}' was promised and '{}' came", last.segment.text);
+        start = *end;
+    }
+    assert_eq!(start, heard.partials.len(), "{name}: partials after the last final");
+}
+
+#[test]
+fn the_text_is_that_of_offline_for_every_block_size() {
+    let clips = clips();
+    for (name, _folder, model, options) in models() {
+        let (mut compared, mut ties, mut differing, mut refused, mut steps) = (0, Vec::new(), Vec::new(), 0, 0);
+        for clip in &clips {
+            let offline = transcribe(&model, &clip.audio, &options, &mut |_| {}).unwrap();
+            for (index, block) in BLOCKS.into_iter().enumerate() {
+                let step = [32_000, 16_000, 8_000, 32_000, 32_000][index];
+                let heard = live(&model, &clip.audio, &stream_options(&options, step, Commit::Utterance), block);
+                check_commits(&clip.name, &heard);
+                compared += 1;
+                if ids(&heard.transcript) != ids(&offline) {
+                    let closest = heard.finals.iter().map(|last| last.closest).fold(f32::INFINITY, f32::min);
+                    assert!(closest < NEAR_TIE, "{name}, {}, blocks of {block}: not the offline text (closest choice {closest:.1e})\n live    {:?}\n offline {:?}", clip.name, heard.transcript.text, offline.text);
+                    ties.push(format!("{} (blocks of {block}, {closest:.1e})", clip.name));
+                } else {
+                    assert_eq!(heard.transcript.text, offline.text, "{name}, {}", clip.name);
+                    assert_eq!(heard.transcript.languages, offline.languages, "{name}, {}", clip.name);
+                }
+                assert_eq!(heard.transcript.duration, offline.duration);
+                let steady = live(&model, &clip.audio, &stream_options(&options, step, Commit::default()), block);
+                check_commits(&clip.name, &steady);
+                steps += steady.statistics.steps;
+                refused += steady.statistics.revisions_refused;
+                if steady.transcript.text != offline.text {
+                    differing.push(format!("{} (blocks of {block})", clip.name));
+                }
+            }
+        }
+        say(&format!(
+            "live, {name}: {} clips, {compared} runs equal to offline but {} near-ties {ties:?}; committing steadily: {} differ {differing:?}, {refused} revisions refused in {steps} steps",
+            clips.len(), ties.len(), differing.len()
+        ));
+        if name == "digits" {
+            assert_eq!((differing.len(), refused), (0, 0), "digits, steady: {differing:?}");
+        }
+    }
+}
+
+#[test]
+fn every_partial_is_the_offline_text_of_the_audio_so_far() {
+    for (name, _folder, model, options) in models() {
+        let (mut compared, mut ties) = (0, Vec::new());
+        for clip in clips().iter().filter(|clip| clip.audio.len() < 16_000 * 40) {
+            let heard = live(&model, &clip.audio, &stream_options(&options, 24_000, Commit::Utterance), 1600);
+            for partial in heard.partials.iter().filter(|partial| partial.complete || options.tokens_per_second.is_some()) {
+                let so_far = clip.audio.slice(0..partial.up_to.0 as usize);
+                let offline = transcribe(&model, &so_far, &options, &mut |_| {}).unwrap();
+                let last = offline.segments.last().unwrap();
+                compared += 1;
+                if last.tokens != partial.tokens {
+                    assert!(partial.closest < NEAR_TIE, "{name}, {} up to {:.2} s: {:?} live, {:?} offline", clip.name, partial.up_to.seconds(), partial.tokens, last.tokens);
+                    ties.push(format!("{} at {:.2} s ({:.1e})", clip.name, partial.up_to.seconds(), partial.closest));
+                    continue;
+                }
+                assert_eq!(format!("{}{}", partial.committed, partial.tentative), last.text, "{name}, {}", clip.name);
+                assert_eq!((partial.start, partial.up_to), (last.start, last.end), "{name}, {}", clip.name);
+            }
+        }
+        assert!(compared > 0);
+        say(&format!("live, {name}: {compared} partials equal offline on the audio so far, but {} near-ties {ties:?}", ties.len()));
+    }
+}
+
+#[test]
+fn no_cache_changes_a_token() {
+    let all = Reuse::default();
+    let switches = [
+        ("chunks", Reuse { chunks: false, ..all }),
+        ("windows", Reuse { windows: false, ..all }),
+        ("attention", Reuse { attention: false, ..all }),
+        ("drafts", Reuse { drafts: false, ..all }),
+        ("everything", Reuse::NONE),
+    ];
+    for (name, _folder, model, mut options) in models() {
+        options.segment_seconds = Some(20.0); // more than two windows
+        let mut saved: HashMap<&str, Vec<(usize, usize)>> = switches.iter().map(|(switch, _)| (*switch, Vec::new())).collect();
+        for clip in clips().iter().filter(|clip| (16_000 * 5..16_000 * 70).contains(&clip.audio.len())) {
+            options.reuse = all;
+            let with = live(&model, &clip.audio, &stream_options(&options, 32_000, Commit::Utterance), 3200);
+            for (switch, reuse) in switches {
+                options.reuse = reuse;
+                let without = live(&model, &clip.audio, &stream_options(&options, 32_000, Commit::Utterance), 3200);
+                assert_eq!(with.partials.len(), without.partials.len(), "{name}, {}", clip.name);
+                for (one, other) in with.partials.iter().zip(&without.partials) {
+                    let is_tie = one.closest.min(other.closest) < NEAR_TIE;
+                    assert!(one.tokens == other.tokens || is_tie, "{name}, {} at {:.2} s: {switch} changed the text", clip.name, one.up_to.seconds());
+                }
+                saved.get_mut(switch).unwrap().push((spent(&without.statistics), spent(&with.statistics)));
+            }
+        }
+        for (switch, pairs) in saved {
+            let (without, with) = pairs.iter().fold((0, 0), |sum, pair| (sum.0 + pair.0, sum.1 + pair.1));
+            assert!(pairs.iter().all(|(without, with)| without >= with), "{name}: {switch} adds work");
+            assert!(without > with, "{name}: the {switch} cache saves nothing in {} clips", pairs.len());
+        }
+    }
+}
+
+/// Work that caches save, in any unit.
+fn spent(statistics: &Statistics) -> usize {
+    let cost = statistics.cost;
+    cost.chunks_convolved + cost.windows_encoded + cost.tokens_prefilled + cost.tokens_generated
+}
+
+#[test]
+fn forced_text_stays_and_is_told() {
+    // A rule that promises at once: random weights change their mind with every step.
+    let hasty = Commit::Steady(SteadyRule { steps: 1, samples: 0, tokens_behind: 0 });
+    let models = models();
+    let (_, _folder, model, options) = &models[0];
+    let (mut refused, mut changed) = (0, 0);
+    for clip in &clips() {
+        let heard = live(model, &clip.audio, &stream_options(options, 16_000, hasty), 1600);
+        check_commits(&clip.name, &heard);
+        refused += heard.statistics.revisions_refused;
+        let offline = transcribe(model, &clip.audio, options, &mut |_| {}).unwrap();
+        changed += u64::from(offline.text != heard.transcript.text);
+        let told: usize = heard.finals.iter().map(|last| last.revisions_refused).sum();
+        assert_eq!(told as u64, heard.statistics.revisions_refused, "{}", clip.name);
+    }
+    assert!(refused > 0 && changed > 0, "{refused} refused, {changed} changed: the rule was not hasty enough to show anything");
+    say(&format!("live, tiny, promising at once: {refused} revisions refused, {changed} texts differ, no promise broken"));
+}
+
+#[test]
+fn the_official_rule_forces_its_prefix() {
+    let models = models();
+    let (_, _folder, model, options) = &models[1];
+    for clip in &clips() {
+        let mut official = stream_options(options, 16_000, Commit::Utterance);
+        official.policy = Policy::Official(OfficialRule { steps_without_prefix: 2, rollback: 5 });
+        let heard = live(model, &clip.audio, &official, 1600);
+        check_commits(&clip.name, &heard);
+        for pair in heard.partials.windows(2).filter(|pair| pair[0].utterance == pair[1].utterance) {
+            let steps = pair[1].up_to.0 - pair[1].start.0;
+            if steps > 3 * 16_000 && pair[0].tokens.len() > 5 {
+                let kept = pair[0].tokens.len() - 5;
+                assert!(pair[1].tokens.starts_with(&pair[0].tokens[..kept]), "{}: {:?} then {:?}", clip.name, pair[0].tokens, pair[1].tokens);
+            }
+        }
+    }
+}
+
+#[test]
+fn reasons_and_places_of_finals_agree() {
+    let models = models();
+    let (_, _folder, model, options) = &models[1];
+    for clip in &clips() {
+        let heard = live(model, &clip.audio, &stream_options(options, 16_000, Commit::default()), 800);
+        let mut end = 0;
+        for (index, last) in heard.finals.iter().enumerate() {
+            assert_eq!(last.utterance, index as u64);
+            assert!(last.segment.start.0 >= end && last.segment.end > last.segment.start, "{}", clip.name);
+            assert!(last.why != EndReason::Input || index + 1 == heard.finals.len(), "{}", clip.name);
+            end = last.segment.end.0;
+        }
+        assert!(end <= clip.audio.len() as u64);
+        assert_eq!(heard.transcript.segments.len(), heard.finals.len());
+    }
+}

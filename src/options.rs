@@ -1,0 +1,92 @@
+//! What to recognize and how: the same for the offline and the live driver, so that they give the same text.
+
+use crate::endpoint::Detector;
+use crate::error::{Error, Result};
+use crate::model::Model;
+use crate::model::config::SEGMENT_SECONDS as SEGMENT_SECONDS_RANGE;
+use crate::text::Language;
+use crate::units::{SAMPLE_RATE, SampleIndex};
+
+/// Longest utterance when neither the caller nor the model says otherwise, in seconds. The official limit is 1200;
+/// a decode step slows down with every position, and memory grows, so small machines cut sooner.
+pub const SEGMENT_SECONDS: f64 = 30.0;
+
+/// Most tokens an utterance may be given, unless its length allows more: the attention cache is made for all of them
+/// in advance, and no minute of speech has so many.
+const MOST_NEW_TOKENS: usize = 4096;
+
+/// What to transcribe and how. All fields have sensible defaults.
+#[derive(Debug, Clone, Default)]
+#[non_exhaustive]
+pub struct Options {
+    /// The language spoken, when known; the model then writes text only. Otherwise it names the language itself.
+    pub language: Option<Language>,
+    /// Words given to bias recognition. Plain text: control tokens in it are not obeyed.
+    pub context_text: String,
+    /// How speech is told from silence: utterances end at pauses, and what lies between them is not recognized.
+    pub detector: Detector,
+    /// Longest utterance in seconds; longer ones are cut at a quiet place. 1 to 1200.
+    pub segment_seconds: Option<f64>,
+    /// Most tokens generated per utterance; beyond 4096 only where the utterance is long enough to need them. Meeting
+    /// it is reported as incomplete text, never passed over.
+    pub max_new_tokens: Option<usize>,
+    /// Most tokens per second of an utterance, rounded up, instead of `max_new_tokens`: what speech gives, for
+    /// measurements with weights that never end a text by themselves.
+    pub tokens_per_second: Option<f64>,
+    /// Characters of the text before that every utterance is given as context, after `context_text`.
+    pub carried_characters: usize,
+    /// Where the recording given begins in the file it was cut from: added to all times.
+    pub origin: SampleIndex,
+    /// What is kept from one step to the next.
+    pub reuse: Reuse,
+}
+
+/// Switches of the caches. Every one of them leaves the text as it is and costs time when it is off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Reuse {
+    /// Convolution rows of finished chunks (1 s).
+    pub chunks: bool,
+    /// Encoder rows of finished attention windows (8 s).
+    pub windows: bool,
+    /// The decoder's attention to everything that has not changed since the last step.
+    pub attention: bool,
+    /// The last hypothesis, verified in one batch instead of being generated again.
+    pub drafts: bool,
+}
+
+impl Reuse {
+    /// Everything is computed anew at every step.
+    pub const NONE: Self = Self { chunks: false, windows: false, attention: false, drafts: false };
+}
+
+impl Default for Reuse {
+    fn default() -> Self {
+        Self { chunks: true, windows: true, attention: true, drafts: true }
+    }
+}
+
+impl Options {
+    /// The longest utterance, in samples.
+    ///
+    /// # Errors
+    /// [`crate::ErrorKind::Usage`] outside 1 to 1200 s.
+    pub(crate) fn longest(&self, model: &Model) -> Result<usize> {
+        let own = model.decoder_config().segment_seconds.map(f64::from);
+        let seconds = self.segment_seconds.or(own).unwrap_or(SEGMENT_SECONDS);
+        if !SEGMENT_SECONDS_RANGE.contains(&(seconds as f32)) {
+            return Err(Error::usage(format!("segments of {seconds} s: give 1 to 1200 seconds")));
+        }
+        Ok((seconds * f64::from(SAMPLE_RATE)) as usize)
+    }
+
+    /// Tokens allowed for an utterance of `samples`. By default three times what speech gives (about 4 per second),
+    /// so that only a model caught in a loop meets it.
+    pub(crate) fn token_budget(&self, samples: usize) -> usize {
+        let seconds = samples as f64 / f64::from(SAMPLE_RATE);
+        if let Some(rate) = self.tokens_per_second {
+            return (rate * seconds).ceil().max(1.0) as usize;
+        }
+        let default = 128 + (12.0 * seconds).ceil() as usize;
+        self.max_new_tokens.unwrap_or(default).min(default.max(MOST_NEW_TOKENS))
+    }
+}

@@ -1,0 +1,47 @@
+//! Putting utterances together into one transcript, the same for both drivers.
+
+use super::Recognized;
+use crate::text::joining;
+use crate::transcript::{Segment, Transcript, Warning};
+
+/// What stands between the texts of two utterances.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Joining {
+    /// A space, where the script has spaces between words.
+    ByScript,
+    /// Nothing, as in the official package, which joins once in 20 minutes.
+    Nothing,
+}
+
+/// Adds an utterance: its text, its language unless it is that of the one before, its warnings with their place.
+pub(crate) fn add_segment(
+    transcript: &mut Transcript,
+    segment: Segment,
+    warnings: &[Warning],
+    recognized: &Recognized,
+    joining: Joining,
+) {
+    if let Some(language) = &segment.language
+        && transcript.languages.last() != Some(language)
+    {
+        transcript.languages.push(language.clone());
+    }
+    match joining {
+        Joining::ByScript => joining::append(&mut transcript.text, &segment.text),
+        Joining::Nothing => transcript.text.push_str(&segment.text),
+    }
+    transcript.complete &= segment.complete;
+    transcript.warnings.extend(warnings.iter().map(|warning| placed(warning, &segment)));
+    transcript.timings.mel += recognized.cost.mel;
+    transcript.timings.encode += recognized.cost.encode;
+    transcript.timings.prefill += recognized.cost.prefill;
+    transcript.timings.decode += recognized.cost.decode;
+    transcript.timings.audio_tokens += recognized.audio_tokens;
+    transcript.timings.new_tokens += recognized.tokens.len();
+    transcript.segments.push(segment);
+}
+
+fn placed(warning: &Warning, segment: &Segment) -> Warning {
+    let message = format!("{:.1}-{:.1} s: {}", segment.start.seconds(), segment.end.seconds(), warning.message);
+    Warning { message, ..*warning }
+}

@@ -1,0 +1,217 @@
+//! The one decode step: prompt and audio into the decoder, as much of them as is not there already; then the script
+//! (what must stand and what probably stands) in batches; then token by token.
+
+use super::cost::{StepCost, Stopwatch};
+use super::windows::WindowRows;
+use crate::error::{Error, Result};
+use crate::model::Model;
+use crate::model::config::{CHUNK_FRAMES, WINDOW_CHUNKS, encoder_tokens};
+use crate::model::decoder::{Choice, DecoderSession, Input, OUTPUTS_AT_ONCE, most_likely};
+use crate::options::Reuse;
+use crate::text::Prompt;
+use std::sync::Arc;
+
+/// What is expected of a text before it is decoded.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Script<'a> {
+    /// Ids that the text begins with, whatever the model would say.
+    pub forced: &'a [u32],
+    /// Ids that probably follow. They are verified: the text is the same as without them.
+    pub draft: &'a [u32],
+}
+
+/// How far a text may go.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Limits {
+    /// Tokens in all.
+    pub(super) tokens: usize,
+    /// Tokens generated one by one in this step.
+    pub(super) generated: usize,
+}
+
+/// A greedy text.
+#[derive(Debug, Clone)]
+pub(super) struct Decoded {
+    /// Its ids, the end token not included.
+    pub(super) tokens: Vec<u32>,
+    /// For every id, its distance to the next likely one; infinite where it was forced.
+    pub(super) margins: Vec<f32>,
+    /// False when a limit ended it.
+    pub(super) complete: bool,
+    /// The smallest distance between the two most likely tokens, over all that were chosen.
+    pub(super) closest: f32,
+    /// Forced ids that the model would not have chosen.
+    pub(super) objections: usize,
+}
+
+/// A decoder session and what it holds from position 0 on.
+pub(super) struct Decoding {
+    model: Model,
+    ends: Vec<u32>,
+    session: Option<Box<dyn DecoderSession>>,
+    /// Room to make at once, in positions.
+    expected: usize,
+    before: Vec<u32>,
+    windows: Vec<WindowRows>,
+}
+
+impl Decoding {
+    /// No session yet; the first will have `expected` positions or more.
+    pub(super) fn new(model: &Model, ends: Vec<u32>, expected: usize) -> Self {
+        Self { model: model.clone(), ends, session: None, expected, before: Vec::new(), windows: Vec::new() }
+    }
+
+    /// Decodes greedily what follows `prompt` with `windows` in it. Every window is a pass of its own, whether the
+    /// earlier ones are there already or not, so that their attention comes from the same products.
+    pub(super) fn decode(
+        &mut self,
+        prompt: &Prompt,
+        windows: &[WindowRows],
+        script: Script<'_>,
+        limits: Limits,
+        reuse: Reuse,
+        cost: &mut StepCost,
+        watch: &mut Stopwatch,
+    ) -> Result<Decoded> {
+        let width = self.model.decoder_config().sizes.width as usize;
+        let audio_tokens = windows.iter().map(|rows| rows.len()).sum::<usize>() / width;
+        let positions = prompt.positions(audio_tokens);
+        let max = self.model.decoder_config().max_positions;
+        if positions + script.forced.len() >= max {
+            return Err(Error::usage(format!(
+                "context text and audio need {positions} positions and the model has {max}: shorten --context or lower --segment-seconds"
+            )));
+        }
+        let budget = limits.tokens.max(script.forced.len()).min(max - positions);
+        self.make_room((positions + budget).min(max))?;
+        let held = if reuse.attention { self.keep_common(prompt, windows, width)? } else { self.keep_nothing()? };
+        cost.tokens_reused += held;
+        cost.tokens_prefilled += positions - held;
+
+        if self.before.is_empty() {
+            self.append(&[Input::Tokens(&prompt.before)], 0)?;
+            self.before.clone_from(&prompt.before);
+        }
+        let (whole, tail) = whole_windows(windows, width);
+        for rows in &whole[self.windows.len()..] {
+            self.append(&[Input::Rows(rows)], 0)?;
+            self.windows.push(WindowRows::clone(rows));
+        }
+        let draft = if reuse.drafts { script.draft } else { &[] };
+        let expected: Vec<u32> = script.forced.iter().chain(draft).copied().take(budget).collect();
+        let first = [Input::Rows(tail), Input::Tokens(&prompt.after)];
+        let mut decoded = Decoded { tokens: Vec::new(), margins: Vec::new(), complete: false, closest: f32::INFINITY, objections: 0 };
+        let mut next = self.verify(&first, &expected, script.forced.len(), &mut decoded)?;
+        cost.tokens_verified += expected.len();
+        cost.tokens_kept += decoded.tokens.len();
+        cost.prefill += watch.lap();
+
+        let most = budget.min(decoded.tokens.len().saturating_add(limits.generated));
+        while !self.ends.contains(&next.token) && decoded.tokens.len() < most {
+            decoded.closest = decoded.closest.min(next.margin);
+            decoded.margins.push(next.margin);
+            decoded.tokens.push(next.token);
+            self.append(&[Input::Tokens(&[next.token])], 1)?;
+            next = most_likely(self.session()?.logits(0))?;
+            cost.tokens_generated += 1;
+        }
+        decoded.complete = self.ends.contains(&next.token);
+        if decoded.complete {
+            decoded.closest = decoded.closest.min(next.margin);
+        }
+        cost.decode += watch.lap();
+        Ok(decoded)
+    }
+
+    /// Puts `first` and then `expected` into the decoder, a batch at a time, as long as the model agrees; the first
+    /// `forced` ids without asking. Returns what it chooses next; `decoded.tokens` is what is there then.
+    fn verify(
+        &mut self,
+        first: &[Input<'_>],
+        expected: &[u32],
+        forced: usize,
+        decoded: &mut Decoded,
+    ) -> Result<Choice> {
+        let mut placed = 0;
+        loop {
+            // The first pass also has the last row before the text.
+            let rows_before = usize::from(placed == 0);
+            let batch = &expected[placed..expected.len().min(placed + OUTPUTS_AT_ONCE - rows_before)];
+            let inputs = [first, &[Input::Tokens(batch)]].concat();
+            self.append(if placed == 0 { &inputs } else { &inputs[first.len()..] }, batch.len() + rows_before)?;
+            let start = self.session()?.position() - batch.len();
+            for row in 0..batch.len() + rows_before {
+                let index = placed + row + 1 - rows_before;
+                let choice = most_likely(self.session()?.logits(row))?;
+                let agrees = expected.get(index) == Some(&choice.token);
+                if index < forced {
+                    decoded.objections += usize::from(!agrees);
+                    decoded.margins.push(f32::INFINITY);
+                } else if agrees {
+                    decoded.margins.push(choice.margin);
+                    decoded.closest = decoded.closest.min(choice.margin);
+                } else {
+                    let position = start + index - placed;
+                    if position < self.session()?.position() {
+                        self.session()?.truncate(position);
+                    }
+                    decoded.tokens.extend_from_slice(&expected[..index]);
+                    return Ok(choice);
+                }
+            }
+            placed += batch.len();
+        }
+    }
+
+    /// Forgets what does not belong to this prompt and these windows; returns the positions that stay.
+    fn keep_common(&mut self, prompt: &Prompt, windows: &[WindowRows], width: usize) -> Result<usize> {
+        if self.before != prompt.before {
+            return self.keep_nothing();
+        }
+        let (whole, _) = whole_windows(windows, width);
+        let same = self
+            .windows
+            .iter()
+            .zip(whole)
+            .take_while(|(held, wanted)| Arc::ptr_eq(held, wanted) || held == wanted)
+            .count();
+        self.windows.truncate(same);
+        let held = self.before.len() + self.windows.iter().map(|rows| rows.len() / width).sum::<usize>();
+        self.session()?.truncate(held);
+        Ok(held)
+    }
+
+    fn keep_nothing(&mut self) -> Result<usize> {
+        self.before.clear();
+        self.windows.clear();
+        self.session()?.truncate(0);
+        Ok(0)
+    }
+
+    /// A session of at least `capacity` positions: the one there if it is large enough, else a new one.
+    fn make_room(&mut self, capacity: usize) -> Result<()> {
+        if self.session.as_ref().is_none_or(|session| session.capacity() < capacity) {
+            // The old one goes first: two would double the peak.
+            self.session = None;
+            self.session = Some(self.model.session(capacity.max(self.expected))?);
+            self.keep_nothing()?;
+        }
+        Ok(())
+    }
+
+    fn session(&mut self) -> Result<&mut Box<dyn DecoderSession>> {
+        self.session.as_mut().ok_or_else(|| Error::internal("no decoder session was opened"))
+    }
+
+    fn append(&mut self, inputs: &[Input<'_>], outputs: usize) -> Result<()> {
+        self.session()?.append(inputs, outputs)
+    }
+}
+
+/// The full windows, each a pass of its own, and the rows of the one that is not full; empty if there is none.
+fn whole_windows(windows: &[WindowRows], width: usize) -> (&[WindowRows], &[f32]) {
+    match windows.split_last() {
+        Some((last, earlier)) if last.len() < encoder_tokens(CHUNK_FRAMES) * WINDOW_CHUNKS * width => (earlier, last),
+        _ => (windows, &[]),
+    }
+}

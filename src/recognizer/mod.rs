@@ -1,0 +1,220 @@
+//! Recognizes one utterance after another, each as often as asked while it grows, and always as if it ended there.
+//!
+//! ```text
+//! samples ─ windows ─▶ encoder rows, finished windows kept ─ decoding ─▶ ids ─ answer ─▶ language, text
+//!                                     attention kept, the last text verified
+//! ```
+//!
+//! Both drivers use it: offline asks once per utterance, live once per step. What is kept between two questions never
+//! changes an answer; [`crate::options::Reuse`] switches it off to show that.
+
+mod collecting;
+mod cost;
+mod decoding;
+mod windows;
+
+pub(crate) use collecting::{Joining, add_segment};
+pub(crate) use cost::Stopwatch;
+pub use cost::{Clock, StepCost};
+pub use decoding::Script;
+
+use crate::audio::split::pad_piece;
+use crate::error::Result;
+use crate::mel;
+use crate::model::Model;
+use crate::model::config::EncoderConfig;
+use crate::options::Options;
+use crate::text::{Answer, ControlTokens, Prompt, Tokenizer, answer, repetition};
+use crate::transcript::Warning;
+use crate::units::HOP;
+use decoding::{Decoded, Decoding, Limits};
+use std::borrow::Cow;
+use windows::Windows;
+
+/// What the model makes of an utterance.
+#[derive(Debug, Clone)]
+pub struct Recognized {
+    /// Generated ids, the end token not included.
+    pub tokens: Vec<u32>,
+    /// For every id, the distance of its logit to the next largest; infinite where it was forced.
+    pub margins: Vec<f32>,
+    /// False when a limit ended the text.
+    pub complete: bool,
+    /// Language and text, parsed.
+    pub answer: Answer,
+    /// The smallest distance between the two largest logits over all choices: how near another text was.
+    pub closest: f32,
+    /// Forced ids that the model would not have chosen.
+    pub objections: usize,
+    /// Encoder rows that the text was read from.
+    pub audio_tokens: usize,
+    /// The work it took.
+    pub cost: StepCost,
+}
+
+/// Everything that changes while utterances are recognized; the model itself is shared.
+pub struct Recognizer {
+    model: Model,
+    options: Options,
+    prompt: Prompt,
+    windows: Windows,
+    decoding: Decoding,
+    asr_text: u32,
+    clock: Option<Clock>,
+}
+
+impl Recognizer {
+    /// For utterances of up to `longest` samples; memory for the attention is made at once when the first comes.
+    ///
+    /// # Errors
+    /// [`crate::ErrorKind::Model`] when the vocabulary lacks a control token.
+    pub fn new(model: &Model, options: &Options, longest: usize, clock: Option<Clock>) -> Result<Self> {
+        let control = ControlTokens::find(model.tokenizer())?;
+        let mut ends = model.decoder_config().end_tokens.clone();
+        ends.extend([control.im_end, control.end_of_text]);
+        let prompt = Prompt::build(model.tokenizer(), &options.context_text, options.language.as_ref())?;
+        let expected = prompt.positions(EncoderConfig::audio_tokens(longest / HOP)) + options.token_budget(longest);
+        let expected = expected.min(model.decoder_config().max_positions);
+        Ok(Self {
+            model: model.clone(),
+            options: options.clone(),
+            prompt,
+            windows: Windows::default(),
+            decoding: Decoding::new(model, ends, expected),
+            asr_text: control.asr_text,
+            clock,
+        })
+    }
+
+    /// Begins another utterance. `previous` is all text before it, of which it is given the end as context if the
+    /// options say so.
+    ///
+    /// # Errors
+    /// [`crate::ErrorKind::Model`] when the vocabulary is damaged.
+    pub fn begin(&mut self, previous: &str) -> Result<()> {
+        self.windows = Windows::default();
+        if self.options.carried_characters > 0 {
+            let context = with_carried(&self.options.context_text, previous, self.options.carried_characters);
+            self.prompt = Prompt::build(self.model.tokenizer(), &context, self.options.language.as_ref())?;
+        }
+        Ok(())
+    }
+
+    /// The text of the utterance as if it ended with `audio`: all its samples so far, mono at 16 kHz. `is_recording`
+    /// says that they are a whole recording; pieces are filled up to 0.5 s. At most `most_generated` tokens are
+    /// generated one by one; where that cuts the text, it is not complete.
+    ///
+    /// # Errors
+    /// [`crate::ErrorKind::Usage`] when the prompt is longer than the model's positions; [`crate::ErrorKind::Model`]
+    /// when the model gives no numbers.
+    pub fn recognize(
+        &mut self,
+        audio: &[f32],
+        is_recording: bool,
+        script: Script<'_>,
+        most_generated: usize,
+    ) -> Result<Recognized> {
+        let mut cost = StepCost::default();
+        let mut watch = Stopwatch::start(self.clock);
+        let audio = pad_piece(audio, !is_recording);
+        if audio.len() <= mel::TOO_SHORT {
+            return Ok(Recognized {
+                tokens: Vec::new(),
+                margins: Vec::new(),
+                complete: true,
+                answer: Answer::default(),
+                closest: f32::INFINITY,
+                objections: 0,
+                audio_tokens: 0,
+                cost,
+            });
+        }
+        // The zeros behind a piece are not what it goes on with: nothing of them may be kept.
+        let mut apart = Windows::default();
+        let windows = if matches!(audio, Cow::Owned(_)) { &mut apart } else { &mut self.windows };
+        let rows = windows.encode(self.model.encoder(), &audio, self.options.reuse, &mut cost, &mut watch)?;
+        let limits = Limits { tokens: self.options.token_budget(audio.len()), generated: most_generated };
+        let decoded =
+            self.decoding.decode(&self.prompt, &rows, script, limits, self.options.reuse, &mut cost, &mut watch)?;
+        let answer = self.read(&decoded.tokens);
+        let Decoded { tokens, margins, complete, closest, objections } = decoded;
+        Ok(Recognized {
+            tokens,
+            margins,
+            complete,
+            answer,
+            closest,
+            objections,
+            audio_tokens: EncoderConfig::audio_tokens(mel::frame_count(audio.len())),
+            cost,
+        })
+    }
+
+    /// Language and text of generated ids.
+    pub fn read(&self, tokens: &[u32]) -> Answer {
+        answer::parse(&self.model.tokenizer().decode(tokens), self.options.language.as_ref())
+    }
+
+    /// The text of ids that go on where others ended: without loops, and without white space at its end.
+    pub fn continuation(&self, tokens: &[u32]) -> String {
+        repetition::repair(&self.tokenizer().decode(tokens)).trim_end().to_owned()
+    }
+
+    /// The vocabulary.
+    pub fn tokenizer(&self) -> &Tokenizer {
+        self.model.tokenizer()
+    }
+
+    /// How many of the first ids are no text: the language header, if the model writes one. `None` if it has not
+    /// come to its end.
+    pub fn header(&self, tokens: &[u32]) -> Option<usize> {
+        match self.options.language {
+            Some(_) => Some(0),
+            None => tokens.iter().position(|token| *token == self.asr_text).map(|at| at + 1),
+        }
+    }
+
+    /// What a reader of a finished text should know.
+    pub fn warnings(&self, recognized: &Recognized, samples: usize) -> Vec<Warning> {
+        let mut warnings = Vec::new();
+        if !recognized.complete {
+            let budget = self.options.token_budget(samples);
+            warnings.push(Warning {
+                code: "token_limit",
+                message: format!("the text was cut at the limit of {budget} new tokens and may lack its end; allow more with --max-new-tokens or cut sooner with --segment-seconds"),
+            });
+        }
+        if recognized.answer.repaired {
+            warnings.push(Warning {
+                code: "repetition_repaired",
+                message: "the model repeated itself; the repeats were reduced to one".into(),
+            });
+        }
+        warnings
+    }
+}
+
+/// The context text and behind it the last `most` characters of the text so far, from a word's beginning.
+fn with_carried(context: &str, previous: &str, most: usize) -> String {
+    let start = previous.char_indices().rev().nth(most - 1).map_or(0, |(at, _)| at);
+    let tail = &previous[start..];
+    let tail = match tail.split_once(' ') {
+        Some((_, rest)) if start > 0 && !previous[..start].ends_with(' ') => rest,
+        _ => tail,
+    };
+    [context, tail].iter().filter(|part| !part.is_empty()).copied().collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn carried_text_begins_with_a_whole_word() {
+        assert_eq!(with_carried("", "one two three", 9), "two three");
+        assert_eq!(with_carried("", "one two three", 8), "three");
+        assert_eq!(with_carried("names", "one two", 50), "names one two");
+        assert_eq!(with_carried("names", "", 50), "names");
+        assert_eq!(with_carried("", "今天天气", 2), "天气");
+    }
+}

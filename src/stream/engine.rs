@@ -1,0 +1,381 @@
+//! The state of one live stream.
+
+use super::policy::{Commit, Promises};
+use super::{Final, Partial, Policy, Update};
+use crate::endpoint::{Cut, EndReason, EndpointOptions, Endpointer};
+use crate::error::{Error, Result};
+use crate::mel;
+use crate::model::Model;
+use crate::options::Options;
+use crate::recognizer::{Clock, Joining, Recognized, Recognizer, Script, StepCost, add_segment};
+use crate::transcript::{Segment, Transcript};
+use crate::units::{HOP, SAMPLE_RATE, SampleIndex};
+
+/// A step lies this many samples behind a whole multiple of its length: a chunk or an attention window that is full
+/// then is also finished.
+const BEHIND_FULL: u64 = mel::BEHIND_FRAME as u64;
+
+/// A step that falls into a pause of at least this many samples waits: either speech goes on, or the utterance is over
+/// and its last step says what this one would have said.
+const PAUSE: u64 = 3200;
+
+/// Audio looked at as one piece when a block is long: nothing has to be held for more than it.
+const BITE: usize = SAMPLE_RATE as usize;
+
+/// How a stream is to be recognized. All fields have sensible defaults.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct StreamOptions {
+    /// What to recognize: as offline, so that the text of the same audio is the same.
+    pub recognition: Options,
+    /// Samples from one step to the next.
+    pub step: u64,
+    /// How a step treats the text of the step before.
+    pub policy: Policy,
+    /// When text is promised.
+    pub commit: Commit,
+    /// Most tokens that a step generates one by one while the utterance runs; the next step goes on from there.
+    pub tokens_per_step: usize,
+    /// Lends a clock for the durations in [`StepCost`]. The engine does nothing else with it.
+    pub clock: Option<Clock>,
+}
+
+impl Default for StreamOptions {
+    fn default() -> Self {
+        Self {
+            recognition: Options::default(),
+            step: u64::from(SAMPLE_RATE),
+            policy: Policy::default(),
+            commit: Commit::default(),
+            tokens_per_step: 64,
+            clock: None,
+        }
+    }
+}
+
+/// Counts over a stream.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Statistics {
+    /// Steps while utterances ran.
+    pub steps: u64,
+    /// Steps that waited because of a pause, and were then not needed.
+    pub steps_saved: u64,
+    /// Steps left out because a block covered several.
+    pub steps_skipped: u64,
+    /// Utterances that are over.
+    pub utterances: u64,
+    /// Hypotheses that disagreed with committed text, which stayed.
+    pub revisions_refused: u64,
+    /// Samples outside utterances, not recognized.
+    pub samples_skipped: u64,
+    /// The work of all steps.
+    pub cost: StepCost,
+}
+
+/// The running utterance.
+struct Running {
+    number: u64,
+    start: SampleIndex,
+    /// Steps that lie behind.
+    steps: usize,
+    next_step: SampleIndex,
+    /// The next step waits for the end of a pause.
+    waits: bool,
+    hypothesis: Vec<u32>,
+    promises: Promises,
+    /// What was promised, and how many ids of the hypothesis say it.
+    committed_text: String,
+    committed_ids: usize,
+    revisions_refused: usize,
+}
+
+/// One live stream over a shared model: feed it audio, get text.
+pub struct Stream {
+    options: StreamOptions,
+    recognizer: Recognizer,
+    endpointer: Endpointer,
+    cuts: Vec<Cut>,
+    /// Samples from `kept_from` on.
+    samples: Vec<f32>,
+    kept_from: SampleIndex,
+    running: Option<Running>,
+    /// One past the last sample of the last utterance.
+    last_end: SampleIndex,
+    transcript: Transcript,
+    statistics: Statistics,
+    is_over: bool,
+}
+
+impl Stream {
+    /// A stream that has heard nothing.
+    ///
+    /// # Errors
+    /// [`crate::ErrorKind::Usage`] for options out of range.
+    pub fn new(model: &Model, options: StreamOptions) -> Result<Self> {
+        let longest = options.recognition.longest(model)?;
+        if options.step < MIN_STEP {
+            return Err(Error::usage(format!("steps of {} samples: give at least {MIN_STEP} (100 ms)", options.step)));
+        }
+        let recognizer = Recognizer::new(model, &options.recognition, longest, options.clock)?;
+        let endpointer = Endpointer::new(&EndpointOptions { detector: options.recognition.detector, longest });
+        Ok(Self {
+            options,
+            recognizer,
+            endpointer,
+            cuts: Vec::new(),
+            samples: Vec::new(),
+            kept_from: SampleIndex(0),
+            running: None,
+            last_end: SampleIndex(0),
+            transcript: Transcript { complete: true, ..Transcript::default() },
+            statistics: Statistics::default(),
+            is_over: false,
+        })
+    }
+
+    /// Hears one block of any length, mono at 16 kHz in [-1, 1]. Steps lie at whole multiples of the step length from
+    /// the utterance's start; a block that covers several gets only the last one, so that a slow machine catches up.
+    ///
+    /// # Errors
+    /// When the model fails; the audio is heard all the same.
+    pub fn feed(&mut self, block: &[f32]) -> Result<Vec<Update>> {
+        if self.is_over {
+            return Err(Error::internal("audio after the end of the stream"));
+        }
+        let mut updates = Vec::new();
+        let mut due = None;
+        let mut rest = block;
+        while !rest.is_empty() {
+            let (piece, later) = rest.split_at(self.bite().min(rest.len()));
+            rest = later;
+            self.samples.extend_from_slice(piece);
+            self.endpointer.append(piece, &mut self.cuts);
+            if !self.cuts.is_empty() {
+                self.take_cuts(&mut due, &mut updates)?;
+            }
+            self.look_for_step(&mut due);
+        }
+        if let Some(up_to) = due {
+            updates.push(Update::Partial(self.step(up_to)?));
+        }
+        Ok(updates)
+    }
+
+    /// The audio is over: finishes the running utterance. Nothing more can be fed.
+    ///
+    /// # Errors
+    /// When the model fails.
+    pub fn end(&mut self) -> Result<Vec<Update>> {
+        let mut updates = Vec::new();
+        if !self.is_over {
+            self.is_over = true;
+            self.endpointer.finish(&mut self.cuts);
+            self.take_cuts(&mut None, &mut updates)?;
+            self.statistics.samples_skipped += self.heard() - self.last_end.min(self.heard());
+        }
+        Ok(updates)
+    }
+
+    /// The text of the whole stream.
+    ///
+    /// # Errors
+    /// When the model fails in the last utterance.
+    pub fn finish(mut self) -> Result<Transcript> {
+        self.end()?;
+        self.transcript.duration = self.heard();
+        Ok(self.transcript)
+    }
+
+    /// One past the last sample fed.
+    pub fn heard(&self) -> SampleIndex {
+        self.endpointer.heard()
+    }
+
+    /// Counts so far.
+    pub fn statistics(&self) -> Statistics {
+        self.statistics
+    }
+
+    /// How many samples to look at as one piece: up to the next step, or, while one waits for the end of a pause, up
+    /// to the next frame, so that what is decided does not depend on the blocks.
+    fn bite(&self) -> usize {
+        let heard = self.heard();
+        let until = match &self.running {
+            None => BITE as u64,
+            Some(running) if running.waits => HOP as u64 - heard.0 % HOP as u64,
+            Some(running) => running.next_step.0.saturating_sub(heard.0).max(1),
+        };
+        until.min(BITE as u64) as usize
+    }
+
+    /// Ends and begins utterances where the endpointer says so.
+    fn take_cuts(&mut self, due: &mut Option<SampleIndex>, updates: &mut Vec<Update>) -> Result<()> {
+        for cut in std::mem::take(&mut self.cuts) {
+            match cut {
+                Cut::Begin(start) => {
+                    self.recognizer.begin(&self.transcript.text)?;
+                    self.statistics.samples_skipped += start - self.last_end;
+                    self.running = Some(Running {
+                        number: self.statistics.utterances,
+                        start,
+                        steps: 0,
+                        next_step: first_step(start, self.heard(), self.options.step),
+                        waits: false,
+                        hypothesis: Vec::new(),
+                        promises: Promises::default(),
+                        committed_text: String::new(),
+                        committed_ids: 0,
+                        revisions_refused: 0,
+                    });
+                }
+                Cut::End { at, why } => {
+                    if due.take().is_some() {
+                        self.statistics.steps_saved += 1;
+                    }
+                    if let Some(running) = self.running.take() {
+                        self.last_end = at;
+                        updates.push(Update::Final(self.last_step(running, at, why)?));
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Notes the last step that has become due.
+    fn look_for_step(&mut self, due: &mut Option<SampleIndex>) {
+        let (heard, quiet) = (self.endpointer.heard(), self.endpointer.quiet_for());
+        match &mut self.running {
+            None => {
+                // Nothing before this can be part of an utterance any more.
+                let keep = self.endpointer.keep_from().0.max(self.kept_from.0);
+                let gone = (keep - self.kept_from.0).min(self.samples.len() as u64);
+                if gone > BITE as u64 {
+                    self.samples.drain(..gone as usize);
+                    self.kept_from = self.kept_from + gone;
+                }
+            }
+            Some(running) if heard >= running.next_step => {
+                running.waits = quiet >= PAUSE;
+                if running.waits {
+                    return;
+                }
+                self.statistics.steps_skipped += u64::from(due.is_some());
+                *due = Some(heard);
+                while running.next_step <= heard {
+                    running.next_step = running.next_step + self.options.step;
+                }
+            }
+            Some(_) => {}
+        }
+    }
+
+    /// Asks for the text of the running utterance up to `up_to`.
+    fn step(&mut self, up_to: SampleIndex) -> Result<Partial> {
+        let mut running = self.running.take().ok_or_else(|| Error::internal("a step without an utterance"))?;
+        let told = self.recognize(&mut running, up_to, None).map(|recognized| {
+            self.statistics.steps += 1;
+            self.advance(&mut running, &recognized, up_to);
+            let tentative = recognized.answer.text.strip_prefix(running.committed_text.as_str()).unwrap_or_default();
+            Partial {
+                utterance: running.number,
+                start: running.start,
+                up_to,
+                committed: running.committed_text.clone(),
+                tentative: tentative.to_owned(),
+                language: Some(recognized.answer.language).filter(|language| !language.is_empty()),
+                tokens: recognized.tokens,
+                margins: recognized.margins,
+                complete: recognized.complete,
+                closest: recognized.closest,
+                cost: recognized.cost,
+            }
+        });
+        self.running = Some(running);
+        told
+    }
+
+    /// Promises what the rule allows, where whole characters say it and nothing promised before would change.
+    fn advance(&mut self, running: &mut Running, recognized: &Recognized, up_to: SampleIndex) {
+        running.steps += 1;
+        running.hypothesis.clone_from(&recognized.tokens);
+        let count = running.promises.advance(&recognized.tokens, up_to, self.options.commit);
+        let ids = &recognized.tokens[..count];
+        if self.recognizer.header(ids).is_some() {
+            let text = self.recognizer.read(ids).text;
+            if text.starts_with(&running.committed_text) && recognized.answer.text.starts_with(&text) {
+                (running.committed_text, running.committed_ids) = (text, count);
+            }
+        }
+    }
+
+    /// Finishes an utterance.
+    fn last_step(&mut self, mut running: Running, end: SampleIndex, why: EndReason) -> Result<Final> {
+        let recognized = self.recognize(&mut running, end, Some(why))?;
+        let mut text = recognized.answer.text.clone();
+        if !text.starts_with(&running.committed_text) {
+            // Taking a loop out of the whole text would change what was promised: only the rest is mended.
+            let rest = self.recognizer.continuation(&recognized.tokens[running.committed_ids..]);
+            text = format!("{}{rest}", running.committed_text);
+            running.revisions_refused += 1;
+        }
+        self.statistics.utterances += 1;
+        self.statistics.revisions_refused += running.revisions_refused as u64;
+        let segment = Segment {
+            start: self.options.recognition.origin + running.start.0,
+            end: self.options.recognition.origin + end.0,
+            language: Some(recognized.answer.language.clone()).filter(|language| !language.is_empty()),
+            text,
+            tokens: recognized.tokens.clone(),
+            complete: recognized.complete,
+        };
+        let warnings = self.recognizer.warnings(&recognized, (end - running.start) as usize);
+        add_segment(&mut self.transcript, segment.clone(), &warnings, &recognized, Joining::ByScript);
+        Ok(Final {
+            utterance: running.number,
+            segment,
+            why,
+            warnings,
+            closest: recognized.closest,
+            revisions_refused: running.revisions_refused,
+            cost: recognized.cost,
+        })
+    }
+
+    /// The text of the running utterance up to `end`, which is its last sample if `why` says what ended it.
+    fn recognize(&mut self, running: &mut Running, end: SampleIndex, why: Option<EndReason>) -> Result<Recognized> {
+        let tokens = &running.hypothesis;
+        let committed = &tokens[..running.promises.committed().min(tokens.len())];
+        let prefix;
+        let script = match self.options.policy {
+            Policy::Exact => Script { forced: committed, draft: &tokens[committed.len()..] },
+            Policy::Official(rule) => {
+                prefix = rule.prefix(self.recognizer.tokenizer(), tokens, running.steps, why.is_some())?;
+                let forced = if prefix.starts_with(committed) { prefix.as_slice() } else { committed };
+                Script { forced, draft: &[] }
+            }
+        };
+        let from = (running.start - self.kept_from) as usize;
+        let audio = &self.samples[from..from + (end - running.start) as usize];
+        let is_recording = running.start.0 == 0 && why.is_none_or(|why| why == EndReason::Input);
+        let most_generated = if why.is_some() { usize::MAX } else { self.options.tokens_per_step };
+        let recognized = self.recognizer.recognize(audio, is_recording, script, most_generated)?;
+        if self.options.policy == Policy::Exact && recognized.objections > 0 {
+            running.revisions_refused += 1;
+        }
+        self.statistics.cost += recognized.cost;
+        Ok(recognized)
+    }
+}
+
+/// Shortest step: 100 ms.
+const MIN_STEP: u64 = SAMPLE_RATE as u64 / 10;
+
+/// The first step of an utterance that was noticed when `heard` samples had been heard.
+fn first_step(start: SampleIndex, heard: SampleIndex, step: u64) -> SampleIndex {
+    let mut first = start + step + BEHIND_FULL;
+    while first <= heard {
+        first = first + step;
+    }
+    first
+}

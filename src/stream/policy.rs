@@ -1,0 +1,117 @@
+//! Decides what of the last hypothesis may be promised. Pure: ids and positions in, a count out.
+
+use crate::units::SampleIndex;
+
+/// When text is promised.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Commit {
+    /// While the utterance runs, as soon as a token has stood long enough.
+    Steady(SteadyRule),
+    /// When its utterance is over.
+    Utterance,
+}
+
+impl Default for Commit {
+    fn default() -> Self {
+        Self::Steady(SteadyRule::default())
+    }
+}
+
+/// When a token of the running utterance is promised: all three must hold. How the values were chosen:
+/// `docs/STREAMING.md`.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct SteadyRule {
+    /// It has stood, with all before it, in this many hypotheses in a row.
+    pub steps: usize,
+    /// The audio has grown by this many samples since it appeared.
+    pub samples: u64,
+    /// This many tokens stand behind it.
+    pub tokens_behind: usize,
+}
+
+impl Default for SteadyRule {
+    fn default() -> Self {
+        Self { steps: 2, samples: 16_000, tokens_behind: 1 }
+    }
+}
+
+/// A token of the hypothesis and since when it has stood.
+#[derive(Debug, Clone, Copy)]
+struct Standing {
+    token: u32,
+    since: SampleIndex,
+    steps: usize,
+}
+
+/// The hypotheses of one utterance, as far as the rule has to remember them.
+#[derive(Debug, Clone, Default)]
+pub struct Promises {
+    standing: Vec<Standing>,
+    committed: usize,
+}
+
+impl Promises {
+    /// Takes the hypothesis of the audio up to `up_to` and returns how many of its tokens are promised now: never
+    /// fewer than before.
+    pub fn advance(&mut self, hypothesis: &[u32], up_to: SampleIndex, commit: Commit) -> usize {
+        let same =
+            self.standing.iter().zip(hypothesis).take_while(|(standing, token)| standing.token == **token).count();
+        self.standing.truncate(same);
+        self.standing.iter_mut().for_each(|standing| standing.steps += 1);
+        self.standing.extend(hypothesis[same..].iter().map(|token| Standing { token: *token, since: up_to, steps: 1 }));
+        if let Commit::Steady(rule) = commit {
+            let most = hypothesis.len().saturating_sub(rule.tokens_behind);
+            let is_steady =
+                |standing: &&Standing| standing.steps >= rule.steps && up_to - standing.since >= rule.samples;
+            let steady = self.standing.iter().take(most).take_while(is_steady).count();
+            self.committed = self.committed.max(steady);
+        }
+        self.committed
+    }
+
+    /// How many tokens of the hypothesis are promised.
+    pub fn committed(&self) -> usize {
+        self.committed
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const RULE: SteadyRule = SteadyRule { steps: 2, samples: 100, tokens_behind: 1 };
+
+    fn run(rule: SteadyRule, hypotheses: &[(u64, &[u32])]) -> Vec<usize> {
+        let mut promises = Promises::default();
+        hypotheses.iter().map(|(at, ids)| promises.advance(ids, SampleIndex(*at), Commit::Steady(rule))).collect()
+    }
+
+    #[test]
+    fn a_token_is_promised_when_it_has_stood_long_and_others_follow() {
+        assert_eq!(run(RULE, &[(100, &[1, 2, 3]), (200, &[1, 2, 3]), (300, &[1, 2, 3, 4])]), [0, 2, 3]);
+        // The same hypotheses closer together: old enough in steps, not in samples.
+        assert_eq!(run(RULE, &[(100, &[1, 2, 3]), (150, &[1, 2, 3]), (200, &[1, 2, 3])]), [0, 0, 2]);
+        let third = SteadyRule { steps: 3, ..RULE };
+        assert_eq!(run(third, &[(100, &[1, 2]), (200, &[1, 2]), (300, &[1, 2])]), [0, 0, 1]);
+        let open = SteadyRule { tokens_behind: 0, ..RULE };
+        assert_eq!(run(open, &[(100, &[1, 2]), (200, &[1, 2])]), [0, 2]);
+    }
+
+    #[test]
+    fn a_change_starts_the_clock_again_for_everything_behind_it() {
+        assert_eq!(run(RULE, &[(100, &[1, 2, 3]), (200, &[1, 9, 3]), (300, &[1, 9, 3])]), [0, 1, 2]);
+    }
+
+    #[test]
+    fn a_promise_is_never_taken_back() {
+        assert_eq!(run(RULE, &[(100, &[1, 2, 3]), (200, &[1, 2, 3]), (300, &[1])]), [0, 2, 2]);
+    }
+
+    #[test]
+    fn nothing_is_promised_before_the_end_of_the_utterance() {
+        let mut promises = Promises::default();
+        for at in 1..9 {
+            assert_eq!(promises.advance(&[1, 2, 3], SampleIndex(at * 16_000), Commit::Utterance), 0);
+        }
+    }
+}
