@@ -31,6 +31,20 @@ fn utterances(samples: &[f32], detector: Detector, longest_seconds: usize) -> Ve
     pairs.collect()
 }
 
+/// A clip or a word at its place in a stream, and the middles of its frames that are speech.
+struct Spoken {
+    range: Range<usize>,
+    speech: Vec<usize>,
+}
+
+impl Spoken {
+    /// Of a recording without noise; `below` and `floor` as in [`loud_frames`].
+    fn new(start: usize, samples: &[f32], below: f64, floor: f64) -> Self {
+        let speech = loud_frames(samples, below, floor).into_iter().map(|frame| start + frame * 160 + 80);
+        Self { range: start..start + samples.len(), speech: speech.collect() }
+    }
+}
+
 /// What matters about the utterances of a recording.
 #[derive(Default)]
 struct Sums {
@@ -42,38 +56,39 @@ struct Sums {
     /// Frames of 10 ms that are speech, and those of them outside.
     speech: usize,
     lost: usize,
-    /// Words or clips, those that a cut by length touches, and those with a frame outside.
-    words: usize,
-    words_cut: usize,
-    words_lost: usize,
+    /// Words or clips, those that a cut by length touches, and those with speech outside.
+    spoken: usize,
+    spoken_cut: usize,
+    spoken_lost: usize,
 }
 
 impl Sums {
-    /// Adds a stream whose speech (its frames) and words (its samples) are known.
-    fn add(&mut self, samples: usize, found: &[Utterance], speech: &[usize], words: &[Range<usize>]) {
-        let inside = |at: usize| {
+    fn add(&mut self, samples: usize, found: &[Utterance], spoken: &[Spoken]) {
+        let outside = |at: usize| {
             let next = found.partition_point(|u| u.range.end <= at);
-            found.get(next).is_some_and(|u| u.range.start <= at)
+            found.get(next).is_none_or(|u| u.range.start > at)
         };
         self.samples += samples;
         self.kept += found.iter().map(|u| u.range.len()).sum::<usize>();
         self.utterances += found.len();
         self.length_cuts += found.iter().filter(|u| u.why == EndReason::Length).count();
         self.longest = found.iter().map(|u| u.range.len()).fold(self.longest, usize::max);
-        self.speech += speech.len();
-        self.lost += speech.iter().filter(|&&frame| !inside(frame * 160 + 80)).count();
-        self.words += words.len();
-        for word in words {
-            let cut = |u: &Utterance| u.why == EndReason::Length && word.start < u.range.end && u.range.end < word.end;
-            self.words_cut += usize::from(found.iter().any(cut));
-            self.words_lost += usize::from(word.clone().step_by(80).any(|at| !inside(at)));
+        self.spoken += spoken.len();
+        for Spoken { range, speech } in spoken {
+            let lost = speech.iter().filter(|&&at| outside(at)).count();
+            self.speech += speech.len();
+            self.lost += lost;
+            self.spoken_lost += usize::from(lost > 0);
+            let cut =
+                |u: &Utterance| u.why == EndReason::Length && range.start < u.range.end && u.range.end < range.end;
+            self.spoken_cut += usize::from(found.iter().any(cut));
         }
     }
 
     fn row(&self, name: &str) {
         let percent = |part: usize, of: usize| 100.0 * part as f64 / of.max(1) as f64;
         println!(
-            "{name:<34} {:>8.1} {:>7.1} {:>6} {:>6} {:>7.2} {:>8} {:>6} {:>6} {:>5} {:>5}",
+            "{name:<38} {:>8.1} {:>7.1} {:>6} {:>6} {:>7.2} {:>8} {:>6} {:>6} {:>5} {:>5}",
             self.samples as f64 / RATE as f64,
             percent(self.kept, self.samples),
             self.utterances,
@@ -81,9 +96,9 @@ impl Sums {
             self.longest as f64 / RATE as f64,
             self.speech,
             self.lost,
-            self.words,
-            self.words_cut,
-            self.words_lost,
+            self.spoken,
+            self.spoken_cut,
+            self.spoken_lost,
         );
     }
 }
@@ -91,8 +106,8 @@ impl Sums {
 fn head(title: &str) {
     println!("\n{title}");
     println!(
-        "{:<34} {:>8} {:>7} {:>6} {:>6} {:>7} {:>8} {:>6} {:>6} {:>5} {:>5}",
-        "", "seconds", "kept %", "utter.", "length", "longest", "speech", "lost", "words", "cut", "lost"
+        "{:<38} {:>8} {:>7} {:>6} {:>6} {:>7} {:>8} {:>6} {:>6} {:>5} {:>5}",
+        "", "seconds", "kept %", "utter.", "length", "longest", "speech", "lost", "items", "cut", "lost"
     );
 }
 
@@ -183,7 +198,7 @@ fn table(path: &Path) -> Vec<Vec<String>> {
 /// Every clip by itself, by category.
 fn clips(folder: &Path, detector: Detector, longest: usize) {
     head(&format!(
-        "clips, each a stream of its own, {detector:?}, longest {longest} s; lost = frames within 30 dB of the loudest"
+        "clips, each a stream of its own, {detector:?}, longest {longest} s; speech = frames within 25 dB of the loudest"
     ));
     let rows = table(&folder.join("manifest.tsv"));
     let mut categories: Vec<&str> = rows.iter().map(|row| row[8].as_str()).collect();
@@ -195,9 +210,9 @@ fn clips(folder: &Path, detector: Detector, longest: usize) {
         for row in rows.iter().filter(|row| row[8] == category) {
             let samples = read(&folder.join(&row[0]));
             let found = utterances(&samples, detector, longest);
-            let speech = loud_frames(&samples, 30.0, -90.0);
-            sums.add(samples.len(), &found, &speech, &[]);
-            all.add(samples.len(), &found, &speech, &[]);
+            let spoken = [Spoken::new(0, &samples, 25.0, -90.0)];
+            sums.add(samples.len(), &found, &spoken);
+            all.add(samples.len(), &found, &spoken);
         }
         sums.row(category);
     }
@@ -223,8 +238,7 @@ fn in_noise(folder: &Path, detector: Detector) {
         let power = sounds.map(|&x| f64::from(x).powi(2)).sum::<f64>() / (frames.len() * 160) as f64;
         let gain = (10f64.powf(SPEECH_LEVEL / 10.0) / power).sqrt();
         samples.iter_mut().for_each(|x| *x *= gain as f32);
-        clean.resize(clean.len().next_multiple_of(160), 0.0);
-        places.push((clean.len() / 160, samples.clone()));
+        places.push((clean.len(), samples.clone()));
         clean.extend(&samples);
         clean.resize(clean.len() + random.between(1.0, 4.0), 0.0);
     }
@@ -235,14 +249,10 @@ fn in_noise(folder: &Path, detector: Detector) {
             let floor = SPEECH_LEVEL - ratio;
             let mixed: Vec<f32> =
                 clean.iter().zip(noise(kind, clean.len(), floor, &mut random)).map(|(a, b)| a + b).collect();
-            let (mut speech, mut words) = (Vec::new(), Vec::new());
-            for (first, samples) in &places {
-                let frames: Vec<usize> = loud_frames(samples, 25.0, floor).iter().map(|frame| first + frame).collect();
-                words.extend(frames.first().zip(frames.last()).map(|(a, b)| a * 160..(b + 1) * 160));
-                speech.extend(frames);
-            }
+            let spoken: Vec<Spoken> =
+                places.iter().map(|(start, samples)| Spoken::new(*start, samples, 25.0, floor)).collect();
             let mut sums = Sums::default();
-            sums.add(mixed.len(), &utterances(&mixed, detector, 30), &speech, &words);
+            sums.add(mixed.len(), &utterances(&mixed, detector, 30), &spoken);
             sums.row(&format!("{name}, {ratio} dB"));
         }
     }
@@ -253,7 +263,7 @@ fn in_noise(folder: &Path, detector: Detector) {
 /// Spoken digits at known places: strings as of the digits corpus (2-10 words 60-350 ms apart), 0.4-3 s apart.
 fn digits(folder: &Path, detector: Detector, longest: usize) {
     head(&format!(
-        "strings of spoken digits, {detector:?}, longest {longest} s; noise in dB of full scale, from 40 s before the first word"
+        "strings of spoken digits, {detector:?}, longest {longest} s; noise in dB of full scale, from 40 s before the first word; speech = frames within 25 dB of the word's loudest and not under the noise"
     ));
     for pack in ["fsdd_theo", "fsdd_jackson", "fsdd_lucas", "fsdd_nicolas", "fsdd_yweweler"] {
         let sound = read(&folder.join(format!("{pack}.flac")));
@@ -275,7 +285,7 @@ fn digits(folder: &Path, detector: Detector, longest: usize) {
                 left -= 1;
                 let row = &rows[(random.uniform() * rows.len() as f64) as usize];
                 let (start, frames): (usize, usize) = (row[2].parse().expect("start"), row[3].parse().expect("frames"));
-                words.push(clean.len()..clean.len() + frames);
+                words.push(Spoken::new(clean.len(), &sound[start..start + frames], 25.0, level));
                 clean.extend(&sound[start..start + frames]);
                 clean.resize(clean.len() + random.between(0.06, 0.35), 0.0);
             }
@@ -284,16 +294,16 @@ fn digits(folder: &Path, detector: Detector, longest: usize) {
                 clean.iter_mut().zip(faint).for_each(|(a, b)| *a += b);
             }
             let mut sums = Sums::default();
-            sums.add(clean.len(), &utterances(&clean, detector, longest), &[], &words);
+            sums.add(clean.len(), &utterances(&clean, detector, longest), &words);
             sums.row(&format!("{pack}, {level}"));
         }
     }
 }
 
 /// An hour of nothing: how much is kept, and until when.
-fn hours(detector: Detector) {
+fn hours(digits: &Path, detector: Detector) {
     println!("\nan hour without speech, {detector:?}, longest 30 s");
-    println!("{:<34} {:>8} {:>12} {:>8} {:>14}", "", "kept s", "after 30 s", "utter.", "us per second");
+    println!("{:<38} {:>8} {:>12} {:>8} {:>14}", "", "kept s", "after 30 s", "utter.", "us per second");
     let click = |at: usize| if at % (600 * RATE) < 48 && at > RATE { 0.5 } else { 0.0 };
     let mut random = Random(3);
     let samples = 3600 * RATE;
@@ -305,7 +315,7 @@ fn hours(detector: Detector) {
             found.iter().map(|u| u.range.end.saturating_sub(u.range.start.max(from))).sum::<usize>() as f64
                 / RATE as f64
         };
-        println!("{name:<34} {:>8.1} {:>12.1} {:>8} {:>14.0}", seconds(0), seconds(30 * RATE), found.len(), micros);
+        println!("{name:<38} {:>8.1} {:>12.1} {:>8} {:>14.0}", seconds(0), seconds(30 * RATE), found.len(), micros);
     };
     row("digital silence", vec![0.0; samples]);
     row("digital silence, clicks of 3 ms", (0..samples).map(click).collect());
@@ -324,6 +334,8 @@ fn hours(detector: Detector) {
     let mut clicks = noise(Noise::Pink, samples, -60.0, &mut random);
     clicks.iter_mut().enumerate().for_each(|(at, x)| *x += click(at));
     row("pink noise, -60 dBFS, clicks", clicks);
+    let recorded = ["gsc_train_noise.flac", "gsc_dev_noise.flac"].map(|pack| read(&digits.join(pack))).concat();
+    row("recorded noises, another each second", recorded.iter().copied().cycle().take(samples).collect());
 }
 
 /// `endpoint FOLDER [energy|neural [part …]]`
@@ -348,7 +360,7 @@ fn main() {
             in_noise(&clip_folder, detector);
         }
         if wanted(2, "hours") {
-            hours(detector);
+            hours(&digit_folder, detector);
         }
     }
 }

@@ -226,6 +226,9 @@ fn a_short_recording_with_any_sound_is_one_utterance() {
         let found = utterances(&samples, Detector::Energy, 30 * SECOND);
         let start = (length / 2 / 160 * 160).saturating_sub(4800);
         assert_eq!(found, [(start..length, EndReason::Input)], "a click in {length} samples");
+        let mut endpointer = Endpointer::new(&EndpointOptions { detector: Detector::Energy, longest: SECOND });
+        endpointer.append(&samples, &mut Vec::new());
+        assert!(endpointer.keep_from().0 as usize <= start, "{:?} for {start}", endpointer.keep_from());
         assert_eq!(utterances(&vec![0.0; length], Detector::Energy, 30 * SECOND), []);
     }
     assert_eq!(utterances(&[], Detector::Off, SECOND), []);

@@ -30,10 +30,8 @@ const STANDS_OUT: f32 = 5.0;
 /// How many of the bands must carry it.
 const LOUDEST: usize = 3;
 
-/// Frames a level is averaged over before it is compared: single frames of noise stray too far.
-const AVERAGED: usize = 4;
-
-/// Share of the latest frame in the slow level, which the background follows.
+/// Share of the latest frame in the slow level, which the background follows: the level itself strays so far down in
+/// noise that a background at its lowest would leave the noise standing out.
 const SLOW: f32 = 0.1;
 
 /// How fast a background climbs towards a higher level: 3 dB/s.
@@ -54,8 +52,6 @@ pub(super) struct Levels {
     windowed: Vec<f32>,
     spectrum: Vec<Complex<f32>>,
     scratch: Vec<Complex<f32>>,
-    /// Power of every band in the last frames.
-    powers: [[f32; BANDS]; AVERAGED],
     /// Mean level of every band in dB, over about a tenth of a second.
     slow: Option<[f32; BANDS]>,
     background: [f32; BANDS],
@@ -70,7 +66,6 @@ impl Levels {
             windowed: fft.make_input_vec(),
             spectrum: fft.make_output_vec(),
             scratch: fft.make_scratch_vec(),
-            powers: [[0.0; BANDS]; AVERAGED],
             slow: None,
             background: [LOWEST; BANDS],
             fft,
@@ -81,20 +76,17 @@ impl Levels {
     pub(super) fn stands_out(&mut self, frame: &[f32; FRAME]) -> bool {
         self.heard.copy_within(FRAME.., 0);
         self.heard[WINDOW - FRAME..].copy_from_slice(frame);
-        let powers = self.powers();
-        self.powers.rotate_left(1);
-        self.powers[AVERAGED - 1] = powers;
-        let levels = powers.map(decibels);
-        // A muted line says nothing about the room: what was learned of it stays.
+        let levels = self.levels();
+        // Nothing was recorded. A muted line says nothing about the room: what was learned of it stays.
         if levels.iter().all(|&level| level <= DIGITAL_SILENCE) {
             return false;
         }
+        let levels = levels.map(|level| level.max(LOWEST));
         let slow = self.slow.get_or_insert(levels);
         let mut excess = [0.0f32; BANDS];
         for band in 0..BANDS {
-            let mean = self.powers.iter().map(|powers| powers[band]).sum::<f32>() / AVERAGED as f32;
-            excess[band] = (decibels(mean) - self.background[band]).max(0.0);
-            slow[band] += SLOW * (levels[band].max(LOWEST) - slow[band]);
+            excess[band] = (levels[band] - self.background[band]).max(0.0);
+            slow[band] += SLOW * (levels[band] - slow[band]);
             let above = slow[band] - self.background[band];
             self.background[band] += if above < 0.0 { above * FALL } else { above.min(CLIMB) };
         }
@@ -102,8 +94,8 @@ impl Levels {
         excess[BANDS - LOUDEST..].iter().sum::<f32>() > STANDS_OUT * LOUDEST as f32
     }
 
-    /// Mean square of every band over the window.
-    fn powers(&mut self) -> [f32; BANDS] {
+    /// Mean square of every band over the window, in dB of full scale.
+    fn levels(&mut self) -> [f32; BANDS] {
         let mean = self.heard.iter().sum::<f32>() / WINDOW as f32;
         for ((out, &sample), &weight) in self.windowed.iter_mut().zip(&self.heard).zip(&self.hann) {
             *out = (sample - mean) * weight;
@@ -114,14 +106,10 @@ impl Levels {
         let scale = 2.0 / (WINDOW as f32 * WINDOW as f32 * 0.375);
         std::array::from_fn(|band| {
             let bins = &self.spectrum[EDGES[band]..EDGES[band + 1]];
-            bins.iter().map(Complex::norm_sqr).sum::<f32>() * scale
+            let power = bins.iter().map(Complex::norm_sqr).sum::<f32>() * scale;
+            10.0 * power.max(1e-20).log10()
         })
     }
-}
-
-/// A mean square in dB of full scale.
-fn decibels(power: f32) -> f32 {
-    10.0 * power.max(1e-20).log10()
 }
 
 impl fmt::Debug for Levels {

@@ -120,8 +120,9 @@ impl Endpointer {
         }
     }
 
-    /// The audio is over: a running utterance ends with [`EndReason::Input`] behind the last sample heard. A recording
-    /// of up to 2 s with any speech is an utterance even if that speech was too short to begin one.
+    /// The audio is over: a running utterance ends with [`EndReason::Input`] behind the last sample heard. Speech that
+    /// is too short to begin an utterance begins one now if it is cut off here, or if the whole recording is no longer
+    /// than 2 s.
     pub fn finish(&mut self, cuts: &mut Vec<Cut>) {
         if self.finished {
             return;

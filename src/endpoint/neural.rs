@@ -5,33 +5,26 @@ use std::fmt;
 /// Samples of one frame: 16 ms.
 pub(super) const FRAME: usize = 256;
 
-/// Speech begins at this probability …
-const BEGINS: f32 = 0.5;
-
-/// … and goes on down to this one.
-const GOES_ON: f32 = 0.35;
+/// Speech from this probability on, as its authors recommend. With 0.35 for going on, utterances ran on through noise
+/// of 5 dB and 0 dB below the speech.
+const SPEECH: f32 = 0.5;
 
 /// The network with its memory of the stream.
-pub(super) struct Neural {
-    network: Box<earshot::Detector>,
-    speaking: bool,
-}
+pub(super) struct Neural(Box<earshot::Detector>);
 
 impl Neural {
     pub(super) fn new() -> Self {
-        Self { network: earshot::Detector::default_boxed(), speaking: false }
+        Self(earshot::Detector::default_boxed())
     }
 
     /// Whether there is speech in this frame (samples in [-1, 1], which the network requires).
     pub(super) fn is_speech(&mut self, frame: &[f32; FRAME]) -> bool {
-        let probability = self.network.predict_f32(frame);
-        self.speaking = probability >= if self.speaking { GOES_ON } else { BEGINS };
-        self.speaking
+        self.0.predict_f32(frame) >= SPEECH
     }
 }
 
 impl fmt::Debug for Neural {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Neural").field("speaking", &self.speaking).finish_non_exhaustive()
+        f.debug_struct("Neural").finish_non_exhaustive()
     }
 }

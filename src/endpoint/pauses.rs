@@ -99,7 +99,8 @@ impl Pauses {
         }
         let count = self.recent.count_ones();
         match &mut self.running {
-            None if count >= self.begins => self.begin(self.first_counted(frame_start), cuts),
+            // Some of it may lie before the last end; a frame of speech after it is needed.
+            None if speech && count >= self.begins => self.begin(self.first_counted(frame_start), cuts),
             Some(running) if speech && count >= self.goes_on => running.speech = self.end,
             _ => {}
         }
@@ -108,11 +109,15 @@ impl Pauses {
 
     /// The input is over.
     pub(super) fn finish(&mut self, quiet: impl Fn(Range<u64>) -> u64, cuts: &mut Vec<Cut>) {
-        if let (false, Some(first)) = (self.begun, self.first)
-            && self.end <= SHORT
-        {
-            self.begin(first, cuts);
-            self.end_if_due(quiet, cuts);
+        if self.running.is_none() {
+            // What the end of the input cut off counts as much as what would have kept an utterance going.
+            let enough = self.recent.count_ones() >= self.goes_on && self.last_counted() > self.free;
+            let cut_off = enough.then(|| self.first_counted(self.end));
+            let short = self.first.filter(|_| !self.begun && self.end <= SHORT);
+            if let Some(first) = short.or(cut_off) {
+                self.begin(first, cuts);
+                self.end_if_due(quiet, cuts);
+            }
         }
         if self.running.take().is_some() {
             cuts.push(Cut::End { at: SampleIndex(self.end), why: EndReason::Input });
@@ -135,6 +140,12 @@ impl Pauses {
             speech = speech.min(self.first.unwrap_or(speech));
         }
         self.free.max(speech.saturating_sub(BEFORE))
+    }
+
+    /// One past the last counted frame with speech, if there is one.
+    fn last_counted(&self) -> u64 {
+        let frames = u64::from(self.recent.trailing_zeros());
+        self.end.next_multiple_of(self.frame).saturating_sub(frames * self.frame).min(self.end)
     }
 
     /// Start of the first counted frame with speech, or `otherwise`. Only the input's last frame may be shorter.
@@ -184,5 +195,115 @@ impl Pauses {
         let over = length.min(self.longest).saturating_sub(half);
         let less = u128::from(PAUSE.end - PAUSE.start) * u128::from(over) / u128::from(self.longest - half);
         PAUSE.end - less as u64
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FRAME: u64 = 160;
+
+    /// The cuts of frames that are speech or not; the quietest place is always this far before the end of its range.
+    fn cuts(frames: &[bool], longest: u64, quiet: u64) -> Vec<Cut> {
+        let mut pauses = Pauses::new(FRAME, longest, 5 * u64::from(SAMPLE_RATE));
+        let mut cuts = Vec::new();
+        let find = |range: Range<u64>| range.end.saturating_sub(quiet).max(range.start);
+        for &speech in frames {
+            pauses.advance(FRAME, speech, find, &mut cuts);
+        }
+        pauses.finish(find, &mut cuts);
+        cuts
+    }
+
+    fn ranges(cuts: &[Cut]) -> Vec<Range<u64>> {
+        let pairs = cuts.chunks(2).map(|pair| match pair {
+            [Cut::Begin(start), Cut::End { at, .. }] => start.0..at.0,
+            _ => panic!("cuts do not alternate: {cuts:?}"),
+        });
+        pairs.collect()
+    }
+
+    /// Frames in runs of up to `run`, about one in `share` of them speech, the same on every call.
+    fn chatter(seed: u64, run: u64, share: u64) -> Vec<bool> {
+        let mut state = seed;
+        let mut next = |below: u64| {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (state >> 33) % below
+        };
+        let mut frames = Vec::new();
+        while frames.len() < 6000 {
+            let speech = next(share) == 0;
+            (0..=next(run)).for_each(|_| frames.push(speech));
+        }
+        frames
+    }
+
+    #[test]
+    fn no_speech_is_ever_outside() {
+        let (counted, begins) = ((COUNTED / FRAME) as usize, (BEGINS / FRAME) as usize);
+        for seed in 0..60 {
+            let frames = chatter(seed, [2, 8, 40, 150][seed as usize % 4], [2, 3, 6][seed as usize % 3]);
+            for longest in [800, 16_000, 50_000, 480_000] {
+                let found = ranges(&cuts(&frames, longest, 3000));
+                assert!(found.windows(2).all(|pair| pair[0].end <= pair[1].start), "seed {seed}: {found:?}");
+                assert!(found.iter().all(|r| r.start < r.end && r.end - r.start <= longest), "seed {seed}: {found:?}");
+                for (first, window) in frames.windows(counted).enumerate() {
+                    if window.iter().filter(|&&speech| speech).count() < begins {
+                        continue;
+                    }
+                    for frame in (first..first + counted).filter(|&frame| frames[frame]) {
+                        let at = frame as u64 * FRAME + FRAME / 2;
+                        assert!(found.iter().any(|r| r.contains(&at)), "seed {seed}, {longest}: {at} in {found:?}");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn too_little_speech_begins_nothing_and_keeps_nothing_going() {
+        let mut frames = vec![false; 1000];
+        frames[300..307].fill(true);
+        assert_eq!(cuts(&frames, 480_000, 0), []);
+        frames[307] = true;
+        let expected = |end| vec![300 * FRAME - BEFORE..end];
+        assert_eq!(ranges(&cuts(&frames, 480_000, 0)), expected(308 * FRAME + AFTER));
+        // Three frames are not enough 0.5 s later; a fourth is.
+        frames[350..353].fill(true);
+        assert_eq!(ranges(&cuts(&frames, 480_000, 0)), expected(308 * FRAME + AFTER));
+        frames[353] = true;
+        assert_eq!(ranges(&cuts(&frames, 480_000, 0)), expected(354 * FRAME + AFTER));
+    }
+
+    #[test]
+    fn what_the_end_of_the_input_cuts_off_is_kept() {
+        let mut frames = vec![false; 1000];
+        frames[995..].fill(true);
+        assert_eq!(ranges(&cuts(&frames, 480_000, 0)), [995 * FRAME - BEFORE..1000 * FRAME]);
+        frames[995..997].fill(false);
+        assert_eq!(cuts(&frames, 480_000, 0), []);
+    }
+
+    #[test]
+    fn a_pause_that_holds_the_quietest_place_ends_the_utterance_itself() {
+        // Speech up to 0.1 s before the longest utterance, too short a pause; then speech again or none.
+        let (longest, paused) = (500 * FRAME, 490);
+        for goes_on in [true, false] {
+            let frames: Vec<bool> = (0..600).map(|frame| frame < paused || (goes_on && frame >= 504)).collect();
+            let [Cut::Begin(SampleIndex(0)), Cut::End { at, why: EndReason::Pause }, rest @ ..] =
+                &cuts(&frames, longest, 500)[..]
+            else {
+                panic!("no end by the pause")
+            };
+            assert_eq!(at.0, longest);
+            let begins = [Cut::Begin(*at), Cut::End { at: SampleIndex(600 * FRAME), why: EndReason::Input }];
+            assert_eq!(rest, if goes_on { &begins[..] } else { &[] });
+        }
+        // The quietest place is not in the pause: cut there, and what follows is one more utterance.
+        let frames: Vec<bool> = (0..600).map(|frame| frame < paused).collect();
+        let found = cuts(&frames, longest, 5000);
+        assert_eq!(found[1], Cut::End { at: SampleIndex(longest - 5000), why: EndReason::Length });
+        assert_eq!(ranges(&found), [0..longest - 5000, longest - 5000..490 * FRAME + AFTER]);
     }
 }
