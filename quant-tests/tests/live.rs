@@ -265,7 +265,7 @@ fn spent(statistics: &Statistics) -> usize {
 #[test]
 fn forced_text_stays_and_is_told() {
     // A rule that promises at once: random weights change their mind with every step.
-    let hasty = Commit::Steady(SteadyRule { steps: 1, samples: 0, tokens_behind: 0 });
+    let hasty = Commit::Steady(SteadyRule { steps: 1, samples: 0, tokens_behind: 0, margin: 0.0 });
     let models = models();
     let (_, _folder, model, options) = &models[0];
     let (mut refused, mut changed) = (0, 0);

@@ -299,7 +299,7 @@ impl Stream {
     fn advance(&mut self, running: &mut Running, recognized: &Recognized, up_to: SampleIndex) {
         running.steps += 1;
         running.hypothesis.clone_from(&recognized.tokens);
-        let count = running.promises.advance(&recognized.tokens, up_to, self.options.commit);
+        let count = running.promises.advance(&recognized.tokens, &recognized.margins, up_to, self.options.commit);
         let ids = &recognized.tokens[..count];
         if self.recognizer.header(ids).is_some() {
             let text = self.recognizer.read(ids).text;

@@ -14,7 +14,7 @@ mod policy;
 pub use crate::recognizer::{Clock, StepCost};
 pub use engine::{Statistics, Stream, StreamOptions};
 pub use official::OfficialRule;
-pub use policy::{Commit, SteadyRule};
+pub use policy::{Commit, Promises, SteadyRule};
 
 use crate::endpoint::EndReason;
 use crate::transcript::{Segment, Warning};

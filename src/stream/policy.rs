@@ -17,21 +17,24 @@ impl Default for Commit {
     }
 }
 
-/// When a token of the running utterance is promised: all three must hold. How the values were chosen:
-/// `docs/STREAMING.md`.
+/// When a token of the running utterance is promised: all must hold, for it and for all before it. How the values were
+/// chosen: `docs/STREAMING.md`.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct SteadyRule {
-    /// It has stood, with all before it, in this many hypotheses in a row.
+    /// It has stood in this many hypotheses in a row.
     pub steps: usize,
     /// The audio has grown by this many samples since it appeared.
     pub samples: u64,
     /// This many tokens stand behind it.
     pub tokens_behind: usize,
+    /// In all of these hypotheses its logit was larger than every other by this much: a text that the model is unsure
+    /// about waits for the end of its utterance.
+    pub margin: f32,
 }
 
 impl Default for SteadyRule {
     fn default() -> Self {
-        Self { steps: 2, samples: 16_000, tokens_behind: 1 }
+        Self { steps: 2, samples: 16_000, tokens_behind: 2, margin: 4.0 }
     }
 }
 
@@ -41,6 +44,8 @@ struct Standing {
     token: u32,
     since: SampleIndex,
     steps: usize,
+    /// The smallest margin it has had.
+    margin: f32,
 }
 
 /// The hypotheses of one utterance, as far as the rule has to remember them.
@@ -51,18 +56,22 @@ pub struct Promises {
 }
 
 impl Promises {
-    /// Takes the hypothesis of the audio up to `up_to` and returns how many of its tokens are promised now: never
-    /// fewer than before.
-    pub fn advance(&mut self, hypothesis: &[u32], up_to: SampleIndex, commit: Commit) -> usize {
+    /// Takes the hypothesis of the audio up to `up_to`, with the margin of every token, and returns how many of its
+    /// tokens are promised now: never fewer than before.
+    pub fn advance(&mut self, hypothesis: &[u32], margins: &[f32], up_to: SampleIndex, commit: Commit) -> usize {
         let same =
             self.standing.iter().zip(hypothesis).take_while(|(standing, token)| standing.token == **token).count();
         self.standing.truncate(same);
-        self.standing.iter_mut().for_each(|standing| standing.steps += 1);
-        self.standing.extend(hypothesis[same..].iter().map(|token| Standing { token: *token, since: up_to, steps: 1 }));
+        for (standing, margin) in self.standing.iter_mut().zip(margins) {
+            standing.steps += 1;
+            standing.margin = standing.margin.min(*margin);
+        }
+        let new = hypothesis.iter().zip(margins).skip(same);
+        self.standing.extend(new.map(|(&token, &margin)| Standing { token, since: up_to, steps: 1, margin }));
         if let Commit::Steady(rule) = commit {
             let most = hypothesis.len().saturating_sub(rule.tokens_behind);
             let is_steady =
-                |standing: &&Standing| standing.steps >= rule.steps && up_to - standing.since >= rule.samples;
+                |standing: &&Standing| standing.steps >= rule.steps && up_to - standing.since >= rule.samples && standing.margin >= rule.margin;
             let steady = self.standing.iter().take(most).take_while(is_steady).count();
             self.committed = self.committed.max(steady);
         }
@@ -79,11 +88,11 @@ impl Promises {
 mod tests {
     use super::*;
 
-    const RULE: SteadyRule = SteadyRule { steps: 2, samples: 100, tokens_behind: 1 };
+    const RULE: SteadyRule = SteadyRule { steps: 2, samples: 100, tokens_behind: 1, margin: 2.0 };
 
     fn run(rule: SteadyRule, hypotheses: &[(u64, &[u32])]) -> Vec<usize> {
         let mut promises = Promises::default();
-        hypotheses.iter().map(|(at, ids)| promises.advance(ids, SampleIndex(*at), Commit::Steady(rule))).collect()
+        hypotheses.iter().map(|(at, ids)| promises.advance(ids, &vec![2.0; ids.len()], SampleIndex(*at), Commit::Steady(rule))).collect()
     }
 
     #[test]
@@ -95,6 +104,15 @@ mod tests {
         assert_eq!(run(third, &[(100, &[1, 2]), (200, &[1, 2]), (300, &[1, 2])]), [0, 0, 1]);
         let open = SteadyRule { tokens_behind: 0, ..RULE };
         assert_eq!(run(open, &[(100, &[1, 2]), (200, &[1, 2])]), [0, 2]);
+    }
+
+    #[test]
+    fn a_token_that_was_unsure_once_keeps_everything_behind_it_waiting() {
+        let mut promises = Promises::default();
+        let mut next = |at, margins: &[f32]| promises.advance(&[1, 2, 3], margins, SampleIndex(at), Commit::Steady(RULE));
+        assert_eq!(next(100, &[9.0, 1.9, 9.0]), 0);
+        assert_eq!(next(200, &[9.0, 9.0, 9.0]), 1);
+        assert_eq!(next(300, &[9.0, 9.0, 9.0]), 1);
     }
 
     #[test]
@@ -111,7 +129,7 @@ mod tests {
     fn nothing_is_promised_before_the_end_of_the_utterance() {
         let mut promises = Promises::default();
         for at in 1..9 {
-            assert_eq!(promises.advance(&[1, 2, 3], SampleIndex(at * 16_000), Commit::Utterance), 0);
+            assert_eq!(promises.advance(&[1, 2, 3], &[9.0; 3], SampleIndex(at * 16_000), Commit::Utterance), 0);
         }
     }
 }
