@@ -208,6 +208,11 @@ fn what_a_device_gives_is_made_fit() {
     assert_eq!(source.next(Duration::ZERO, 99).expect("no error"), Some(Block::default()));
     let codes: Vec<&str> = source.warnings().iter().map(|warning| warning.code).collect();
     assert_eq!(codes, ["audio_clipped", "device_overrun"]);
+    // Told once.
+    feeder.alarm().overrun();
+    feeder.push(&[9.0f32; 2], |sample| sample);
+    assert_eq!(source.next(SOON, 99).expect("no error").expect("not over").samples, [1.0]);
+    assert_eq!(source.warnings(), []);
     for (rate, channels) in [(0, 1), (16_000, 0), (16_000, 65), (u32::MAX, 1)] {
         let error = live::ring("device", RawFormat { rate, channels }, 1).err().expect("unusable");
         assert!(error.kind() == ErrorKind::Audio && error.to_string().starts_with("device: has "), "{error}");
