@@ -1,9 +1,9 @@
 //! What can be typed. Meaning is given to it by the file of each subcommand.
 
+use super::listen::args::{ListenArgs, ReplayArgs};
 use super::output::Format;
-use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
-use qasr::model::CacheType;
-use qasr::text::Language;
+use super::shared::{ModelArgs, RawArgs, TextArgs};
+use clap::{ArgAction, Args, Parser, Subcommand};
 use qasr_convert::Recipe;
 use std::path::PathBuf;
 
@@ -21,7 +21,9 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    Transcribe(TranscribeArgs),
+    Transcribe(Box<TranscribeArgs>),
+    Listen(Box<ListenArgs>),
+    Replay(ReplayArgs),
     Convert(ConvertArgs),
     Inspect(InspectArgs),
 }
@@ -30,6 +32,7 @@ const EXAMPLES: &str = "\
 Examples:
   qasr transcribe talk.wav
   qasr transcribe -m models/Qwen3-ASR-0.6B-Q8_0.gguf -osrt talk.mp3
+  qasr listen -m models/Qwen3-ASR-0.6B-Q8_0.gguf
   qasr convert Qwen3-ASR-0.6B/ --type q8_0 -o models/
   qasr inspect models/Qwen3-ASR-0.6B-Q8_0.gguf";
 
@@ -92,59 +95,14 @@ pub struct TranscribeArgs {
     #[arg(short, long, value_name = "MS", default_value_t = 0, hide_default_value = true, help_heading = "Input")]
     pub duration: u64,
 
-    /// The input has no header: signed 16-bit little-endian samples at this rate
-    #[arg(long, value_name = "HZ", value_parser = clap::value_parser!(u32).range(1..), help_heading = "Input")]
-    pub raw_rate: Option<u32>,
+    #[command(flatten)]
+    pub raw: RawArgs,
 
-    /// Interleaved channels of an input without header
-    #[arg(long, value_name = "N", requires = "raw_rate", default_value_t = 1,
-          value_parser = clap::value_parser!(u16).range(1..), help_heading = "Input")]
-    pub raw_channels: u16,
+    #[command(flatten)]
+    pub model: ModelArgs,
 
-    /// Decoder file; its audio encoder (mmproj) is found beside it. Without: the embedded demo model
-    #[arg(short, long, value_name = "GGUF", help_heading = "Model")]
-    pub model: Option<PathBuf>,
-
-    /// Audio encoder file, when it does not lie beside the decoder file
-    #[arg(long, value_name = "GGUF", requires = "model", help_heading = "Model")]
-    pub mmproj: Option<PathBuf>,
-
-    /// Threads to compute with [default: as many as the process may use; one for the demo model]
-    #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=512), help_heading = "Model")]
-    pub threads: Option<u32>,
-
-    /// Read the model into memory instead of mapping the file
-    #[arg(long, help_heading = "Model")]
-    pub no_mmap: bool,
-
-    /// Type of the decoder's attention cache [default: f16] [also -ctk, -ctv]
-    #[arg(long = "kv-type", value_name = "TYPE", value_enum, help_heading = "Model")]
-    pub kv_types: Vec<KvType>,
-
-    /// Spoken language, as code or name (`de`, `German`), or `auto`
-    #[arg(short, long, value_name = "LANG", default_value = "auto", value_parser = parse_language, help_heading = "Text")]
-    pub language: LanguageChoice,
-
-    /// Words the recording is about: names, terms, their spelling
-    #[arg(
-        long,
-        alias = "prompt",
-        value_name = "TEXT",
-        default_value = "",
-        hide_default_value = true,
-        help_heading = "Text"
-    )]
-    pub context: String,
-
-    /// Cut longer recordings into pieces of about this length, 1 to 1200 [default: the model's own, else 30]; pieces can
-    /// be up to 5 s longer, since cuts fall on quiet places
-    #[arg(long, value_name = "SECONDS", help_heading = "Text")]
-    pub segment_seconds: Option<f64>,
-
-    /// Tokens a segment may produce, at most 4096, or the default where that is more [default: 128 + 12 per second]; a
-    /// text that reaches the limit is reported as incomplete
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..), help_heading = "Text")]
-    pub max_new_tokens: Option<u32>,
+    #[command(flatten)]
+    pub text: TextArgs,
 
     /// Write FILE.txt [also -otxt]
     #[arg(long, help_heading = "Output files")]
@@ -249,39 +207,9 @@ pub struct InspectArgs {
     pub file: PathBuf,
 }
 
-/// A language to hold the model to, or its own judgement.
-#[derive(Debug, Clone, Copy)]
-pub struct LanguageChoice(pub Option<Language>);
-
-/// How the decoder's attention cache is stored.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum KvType {
-    F32,
-    F16,
-    #[value(name = "q8_0")]
-    Q8_0,
-}
-
-impl From<KvType> for CacheType {
-    fn from(kv_type: KvType) -> Self {
-        match kv_type {
-            KvType::F32 => CacheType::F32,
-            KvType::F16 => CacheType::F16,
-            KvType::Q8_0 => CacheType::Q8_0,
-        }
-    }
-}
-
 /// One word of `--output-format`.
 #[derive(Debug, Clone)]
 pub struct FormatSet(pub Vec<Format>);
-
-fn parse_language(typed: &str) -> Result<LanguageChoice, String> {
-    if typed.trim().eq_ignore_ascii_case("auto") {
-        return Ok(LanguageChoice(None));
-    }
-    Language::get(typed).map(|language| LanguageChoice(Some(language))).map_err(|error| error.to_string())
-}
 
 fn parse_recipe(typed: &str) -> Result<Recipe, String> {
     Recipe::find(typed).ok_or_else(|| format!("use one of: {}", Recipe::ALL.map(Recipe::name).join(", ")))

@@ -1,16 +1,19 @@
 //! The command: says what happened, to a person or to a program.
 //!
-//! The transcript goes to standard output, everything else to standard error. One file per subcommand; `args` is
-//! what can be typed, `spelling` lets the flags of whisper-cli be typed too, `output` is the files, `exit` the
-//! exit codes, `messages` everything on standard error, `cost` what a run took.
+//! The transcript goes to standard output, everything else to standard error. One file or folder per
+//! subcommand; `args` is what can be typed, `shared` what several subcommands have in common, `spelling` lets the flags
+//! of whisper-cli be typed too, `output` is the files, `exit` the exit codes, `messages` everything on standard error,
+//! `cost` what a run took.
 
 mod args;
 mod convert;
 mod cost;
 mod exit;
 mod inspect;
+mod listen;
 mod messages;
 mod output;
+mod shared;
 mod spelling;
 mod transcribe;
 mod version;
@@ -56,6 +59,8 @@ fn dispatch(argv: Vec<OsString>) -> Exit {
     }
     match cli.command {
         Some(Command::Transcribe(args)) => transcribe::run(&args),
+        Some(Command::Listen(args)) => listen::run(&args),
+        Some(Command::Replay(args)) => listen::replay::run(&args),
         Some(Command::Convert(args)) => convert::run(&args),
         Some(Command::Inspect(args)) => inspect::run(&args),
         None => {

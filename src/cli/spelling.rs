@@ -1,85 +1,140 @@
-//! The flags of whisper-cli, as people type them: single-dash names of several letters become the long names that
-//! `args` knows, flags that already describe what `qasr` does are dropped, and flags that it cannot honour are
-//! refused with a sentence. Only `qasr transcribe` takes these spellings.
+//! The flags of whisper-cli and whisper-stream, as people type them: single-dash names of several letters become the long
+//! names that `args` knows, flags that already describe what `qasr` does are dropped, and flags that it cannot honour
+//! are refused with a sentence. `qasr transcribe` takes those of whisper-cli, `qasr listen` those of whisper-stream.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 
-/// Spelling, and the long name it stands for.
-const SPELLINGS: &[(&str, &str)] = &[
-    ("-ot", "--offset"),
-    ("-otxt", "--output-txt"),
-    ("-osrt", "--output-srt"),
-    ("-ovtt", "--output-vtt"),
-    ("-oj", "--output-json"),
-    ("-ojson", "--output-json"),
-    ("-otsv", "--output-tsv"),
-    ("-ocsv", "--output-csv"),
-    ("-olrc", "--output-lrc"),
-    ("-of", "--output-file"),
-    ("-np", "--no-prints"),
-    ("-pp", "--progress"),
-    ("-ctk", "--kv-type"),
-    ("-ctv", "--kv-type"),
-];
+/// What becomes of flags.
+struct Table {
+    /// Spelling, and the long name it stands for.
+    spellings: &'static [(&'static str, &'static str)],
+    /// What these ask for is always so.
+    already_so: &'static [&'static str],
+    /// Spellings that cannot be honoured, and why, or what to do instead.
+    refused: &'static [(&'static [&'static str], &'static str)],
+}
 
-/// What these ask for is always so: no times in the text on standard output, no GPU, no second attempt at another
-/// temperature, the context text given to every segment.
-const ALREADY_SO: &[&str] =
-    &["-nt", "--no-timestamps", "-ng", "--no-gpu", "-nf", "--no-fallback", "-nfa", "--carry-initial-prompt"];
+/// Wherever a model is opened.
+const MODEL: Table = Table {
+    spellings: &[("-np", "--no-prints"), ("-ctk", "--kv-type"), ("-ctv", "--kv-type")],
+    already_so: &["-ng", "--no-gpu", "-nfa"],
+    refused: &[(&["-dev", "-ngl", "-fa", "--flash-attn"], "everything runs on the CPU")],
+};
 
-/// Spellings that cannot be honoured, and why, or what to do instead.
-const REFUSED: &[(&[&str], &str)] = &[
-    (&["-tr", "--translate"], "the model writes the language that is spoken and cannot translate"),
-    (&["-tdrz", "--tinydiarize", "-di", "--diarize"], "the model does not tell speakers apart"),
-    (
-        &["-ac", "--audio-ctx"],
-        "the encoder has no fixed audio context to shorten; use --segment-seconds to work on shorter pieces",
-    ),
-    (
-        &["-bs", "--beam-size", "-bo", "--best-of"],
-        "decoding is greedy, as in the official model; there is no beam and no choice of candidates",
-    ),
-    (
-        &["-tp", "--temperature", "--temp", "-tpi", "--temperature-inc", "--seed"],
-        "decoding is greedy, as in the official model; nothing is sampled",
-    ),
-    (
-        &["-et", "--entropy-thold", "-lpt", "--logprob-thold", "-nth", "--no-speech-thold"],
-        "there is no second attempt that a threshold could start",
-    ),
-    (&["-mc", "--max-context"], "every segment is recognised by itself, with no text of the one before"),
-    (
-        &["-ml", "--max-len", "-sow", "--split-on-word", "-wt", "--word-thold", "-owts", "--output-words", "-dtw"],
-        "the model gives no times inside a segment; use --segment-seconds for shorter segments",
-    ),
-    (&["-ojf", "--output-json-full"], "there are no token times or probabilities to write; use -ojson"),
-    (&["-ps", "--print-special"], "special tokens are never part of the text; the token ids are in -ojson"),
-    (&["-pc", "--print-colors", "--print-confidence"], "there are no token probabilities to colour by"),
-    (&["-dl", "--detect-language"], "the language comes with the text; read `language` from -ojson"),
-    (&["-p", "--processors"], "one recording is worked on at a time; use --threads"),
-    (
-        &["--vad", "-vm", "--vad-model", "-vt", "--vad-threshold", "-vspd", "-vsd", "-vmsd", "-vp", "-vo"],
-        "long recordings are cut at quiet points without a separate model; use --segment-seconds",
-    ),
-    (
-        &["--grammar", "--grammar-rule", "--grammar-penalty", "--suppress-regex", "-sns", "--suppress-nst"],
-        "decoding cannot be constrained; use --context to make words more likely",
-    ),
-    (&["-dev", "--device", "-ngl", "-fa", "--flash-attn"], "everything runs on the CPU"),
-    (&["-ls", "--log-score", "-debug", "--debug-mode"], "there is no such record"),
-];
+/// Wherever text is made. No second attempt at another temperature, the context text given to every utterance.
+const TEXT: Table = Table {
+    spellings: &[],
+    already_so: &["-nf", "--no-fallback", "--carry-initial-prompt"],
+    refused: &[
+        (&["-tr", "--translate"], "the model writes the language that is spoken and cannot translate"),
+        (&["-tdrz", "--tinydiarize", "-di", "--diarize"], "the model does not tell speakers apart"),
+        (
+            &["-ac", "--audio-ctx"],
+            "the encoder has no fixed audio context to shorten; use --segment-seconds to work on shorter pieces",
+        ),
+        (
+            &["-bs", "--beam-size", "-bo", "--best-of"],
+            "decoding is greedy, as in the official model; there is no beam and no choice of candidates",
+        ),
+        (
+            &["-tp", "--temperature", "--temp", "-tpi", "--temperature-inc", "--seed"],
+            "decoding is greedy, as in the official model; nothing is sampled",
+        ),
+        (
+            &["-ps", "--print-special"],
+            "special tokens are never part of the text; the token ids are in the JSON output",
+        ),
+        (
+            &["-vm", "--vad-model", "-vt", "--vad-threshold", "-vspd", "-vsd", "-vmsd", "-vp", "-vo"],
+            "the detectors of pauses are built in and have nothing to set; choose one with --vad energy, neural or off",
+        ),
+    ],
+};
 
-/// `argv` with every spelling of whisper-cli replaced by the long name.
+/// whisper-cli. No times in the text on standard output.
+const TRANSCRIBE: Table = Table {
+    spellings: &[
+        ("-ot", "--offset"),
+        ("-otxt", "--output-txt"),
+        ("-osrt", "--output-srt"),
+        ("-ovtt", "--output-vtt"),
+        ("-oj", "--output-json"),
+        ("-ojson", "--output-json"),
+        ("-otsv", "--output-tsv"),
+        ("-ocsv", "--output-csv"),
+        ("-olrc", "--output-lrc"),
+        ("-of", "--output-file"),
+        ("-pp", "--progress"),
+    ],
+    already_so: &["-nt", "--no-timestamps"],
+    refused: &[
+        (
+            &["-et", "--entropy-thold", "-lpt", "--logprob-thold", "-nth", "--no-speech-thold"],
+            "there is no second attempt that a threshold could start",
+        ),
+        (&["-mc", "--max-context"], "every segment is recognised by itself; --carry gives it text of the one before"),
+        (
+            &["-ml", "--max-len", "-sow", "--split-on-word", "-wt", "--word-thold", "-owts", "--output-words", "-dtw"],
+            "the model gives no times inside a segment; use --segment-seconds for shorter segments",
+        ),
+        (&["-ojf", "--output-json-full"], "there are no token times or probabilities to write; use -ojson"),
+        (&["-pc", "--print-colors", "--print-confidence"], "there are no token probabilities to colour by"),
+        (&["-dl", "--detect-language"], "the language comes with the text; read `language` from -ojson"),
+        (&["-p", "--processors"], "one recording is worked on at a time; use --threads"),
+        (
+            &["--grammar", "--grammar-rule", "--grammar-penalty", "--suppress-regex", "-sns", "--suppress-nst"],
+            "decoding cannot be constrained; use --context to make words more likely",
+        ),
+        (&["--device"], "everything runs on the CPU"),
+        (&["-ls", "--log-score", "-debug", "--debug-mode"], "there is no such record"),
+    ],
+};
+
+/// whisper-stream.
+const LISTEN: Table = Table {
+    spellings: &[("--capture", "--device"), ("-mt", "--max-new-tokens"), ("--max-tokens", "--max-new-tokens")],
+    already_so: &[],
+    refused: &[
+        (
+            &["--length"],
+            "no window of fixed length is decoded again and again; --max-utterance sets the longest utterance",
+        ),
+        (&["--keep"], "nothing has to be kept from one window to the next: an utterance is understood as a whole"),
+        (
+            &["-kc", "--keep-context"],
+            "every utterance starts afresh; --carry gives it the end of the text before as context",
+        ),
+        (
+            &["-vth", "--vad-thold", "-fth", "--freq-thold"],
+            "the detectors of pauses have nothing to set; choose one with --vad energy, neural or off",
+        ),
+        (&["-f", "--file"], "the text goes to standard output: redirect it; a recording is given with --input"),
+        (&["-sa", "--save-audio"], "use --trace FILE, which keeps the audio in FILE.wav"),
+    ],
+};
+
+fn tables(subcommand: &OsStr) -> &'static [&'static Table] {
+    match subcommand.to_str() {
+        Some("transcribe") => &[&MODEL, &TEXT, &TRANSCRIBE],
+        Some("listen") => &[&MODEL, &TEXT, &LISTEN],
+        Some("replay") => &[&MODEL],
+        _ => &[],
+    }
+}
+
+/// `argv` with every foreign spelling replaced by the long name.
 ///
 /// # Errors
 /// One sentence about the first flag that cannot be honoured.
 pub fn to_long_forms(argv: Vec<OsString>) -> Result<Vec<OsString>, String> {
-    if argv.get(1).is_none_or(|subcommand| subcommand != "transcribe") {
+    let tables = tables(argv.get(1).map_or(OsStr::new(""), OsString::as_os_str));
+    if tables.is_empty() {
         return Ok(argv);
     }
     let mut result = Vec::with_capacity(argv.len());
     let mut flags_ended = false;
-    for arg in argv {
+    let mut rest = argv.into_iter().peekable();
+    while let Some(arg) = rest.next() {
         flags_ended |= arg == "--";
         let flag = match arg.to_str() {
             Some(text) if text.starts_with('-') && !flags_ended => text.split('=').next().unwrap_or(text),
@@ -88,17 +143,26 @@ pub fn to_long_forms(argv: Vec<OsString>) -> Result<Vec<OsString>, String> {
                 continue;
             }
         };
-        if let Some((_, reason)) = REFUSED.iter().find(|(names, _)| names.contains(&flag)) {
+        let refused = tables.iter().flat_map(|table| table.refused);
+        if let Some((_, reason)) = refused.into_iter().find(|(names, _)| names.contains(&flag)) {
             return Err(format!("`{flag}` cannot be honoured: {reason}"));
         }
-        if let Some((_, long)) = SPELLINGS.iter().find(|(short, _)| *short == flag) {
-            result.push(long.into());
-        } else if !ALREADY_SO.contains(&flag) {
+        // In whisper-cli it stands alone and means what is always so here; our own takes a value.
+        if arg == "--vad" && rest.peek().is_none_or(|next| !DETECTORS.iter().any(|name| next == name)) {
+            continue;
+        }
+        if let Some((short, long)) = tables.iter().flat_map(|table| table.spellings).find(|(short, _)| *short == flag) {
+            let value = arg.to_str().and_then(|text| text.strip_prefix(short)).unwrap_or_default();
+            result.push(format!("{long}{value}").into());
+        } else if !tables.iter().any(|table| table.already_so.contains(&flag)) {
             result.push(arg);
         }
     }
     Ok(result)
 }
+
+/// The values of `--vad`.
+const DETECTORS: [&str; 3] = ["energy", "neural", "off"];
 
 #[cfg(test)]
 mod tests {
@@ -127,7 +191,7 @@ mod tests {
 
     #[test]
     fn a_flag_that_cannot_be_honoured_is_named_with_its_reason() {
-        for flag in ["-tr", "--beam-size=5", "-ac", "--vad"] {
+        for flag in ["-tr", "--beam-size=5", "-ac", "-vt"] {
             let sentence = long(&[flag, "a.wav"]).unwrap_err();
             assert!(sentence.starts_with(&format!("`{}`", flag.split('=').next().unwrap())), "{sentence}");
         }
@@ -141,21 +205,49 @@ mod tests {
     }
 
     #[test]
+    fn vad_stands_alone_as_in_whisper_cli_or_names_a_detector() {
+        assert_eq!(long(&["--vad", "a.wav"]).unwrap(), ["a.wav"]);
+        assert_eq!(long(&["a.wav", "--vad"]).unwrap(), ["a.wav"]);
+        assert_eq!(long(&["--vad", "neural", "a.wav"]).unwrap(), ["--vad", "neural", "a.wav"]);
+        assert_eq!(long(&["--vad=off", "a.wav"]).unwrap(), ["--vad=off", "a.wav"]);
+    }
+
+    #[test]
+    fn each_subcommand_has_its_own_flags() {
+        let argv = |typed: &[&str]| typed.iter().map(OsString::from).collect::<Vec<_>>();
+        let long = |typed: &[&str]| to_long_forms(argv(typed));
+        assert_eq!(
+            long(&["qasr", "listen", "-mt", "32", "--capture=1"]).unwrap(),
+            argv(&["qasr", "listen", "--max-new-tokens", "32", "--device=1"])
+        );
+        assert!(long(&["qasr", "listen", "--device", "USB"]).is_ok());
+        assert!(long(&["qasr", "listen", "-kc"]).unwrap_err().contains("--carry"));
+        assert!(long(&["qasr", "transcribe", "--device", "0"]).is_err());
+        assert_eq!(long(&["qasr", "replay", "-np", "-tr"]).unwrap(), argv(&["qasr", "replay", "--no-prints", "-tr"]));
+    }
+
+    #[test]
     fn every_long_name_exists_and_no_spelling_is_listed_twice() {
         let command = Cli::command();
-        let transcribe = command.find_subcommand("transcribe").unwrap();
-        let known: Vec<String> =
-            transcribe.get_arguments().filter_map(|arg| arg.get_long()).map(|l| format!("--{l}")).collect();
-        for (short, long) in SPELLINGS {
-            assert!(known.iter().any(|name| name == long), "{short} stands for {long}, which does not exist");
+        for name in ["transcribe", "listen", "replay"] {
+            let subcommand = command.find_subcommand(name).unwrap();
+            let known: Vec<String> =
+                subcommand.get_arguments().filter_map(|arg| arg.get_long()).map(|l| format!("--{l}")).collect();
+            let tables = tables(OsStr::new(name));
+            let mut all: Vec<&str> = Vec::new();
+            for table in tables {
+                for (short, long) in table.spellings {
+                    assert!(known.iter().any(|name| name == long), "{short} stands for {long}, which does not exist");
+                }
+                all.extend(table.spellings.iter().map(|(short, _)| *short));
+                all.extend(table.already_so);
+                all.extend(table.refused.iter().flat_map(|(names, _)| names.iter()));
+            }
+            let count = all.len();
+            all.sort_unstable();
+            all.dedup();
+            assert_eq!(all.len(), count, "{name}");
+            assert!(known.iter().all(|long| !all.contains(&long.as_str())), "{name}");
         }
-        let mut all: Vec<&str> = SPELLINGS.iter().map(|(short, _)| *short).collect();
-        all.extend(ALREADY_SO);
-        all.extend(REFUSED.iter().flat_map(|(names, _)| names.iter()));
-        let count = all.len();
-        all.sort_unstable();
-        all.dedup();
-        assert_eq!(all.len(), count);
-        assert!(known.iter().all(|name| !all.contains(&name.as_str())));
     }
 }

@@ -1,15 +1,15 @@
 //! `qasr transcribe`: recordings in, text out.
 
-use super::args::{KvType, TranscribeArgs};
+use super::args::TranscribeArgs;
 use super::cost;
 use super::exit::{Exit, Tally};
 use super::messages::Messages;
 use super::output::{self, Format, ModelSummary, Report};
-use qasr::audio::{self, RawFormat, ReadOptions, Recording};
+use super::shared::OpenModel;
+use qasr::audio::{self, ReadOptions, Recording};
 use qasr::error::{Error, Result};
-use qasr::model::{CacheType, demo};
 use qasr::units::{SAMPLE_RATE, SampleIndex};
-use qasr::{Model, ModelFiles, ModelOptions, Options, Progress, Transcript, transcribe};
+use qasr::{Model, Options, Progress, Transcript, transcribe};
 use std::cell::Cell;
 use std::collections::HashSet;
 use std::io::{self, IsTerminal, Write};
@@ -57,33 +57,10 @@ struct Transcriber<'a> {
 impl<'a> Transcriber<'a> {
     /// Opens the model once for all recordings.
     fn open(args: &'a TranscribeArgs, messages: &'a Messages) -> Result<Self> {
-        let mut model_options = ModelOptions::default();
-        model_options.threads = args.threads.map_or(0, |threads| threads as usize);
-        model_options.mmap = !args.no_mmap;
-        model_options.cache = cache_type(&args.kv_types)?;
-        let files = match (&args.model, &args.mmproj) {
-            (None, _) => None,
-            (Some(model), None) => Some(ModelFiles::find(model)?),
-            (Some(model), Some(mmproj)) => Some(ModelFiles::with_encoder(model, mmproj)?),
-        };
-        let model = match &files {
-            Some(files) => Model::open(files, &model_options)?,
-            None => {
-                messages.note(format_args!(
-                    "no model given (-m): using {}; how to get a real one: `qasr convert --help`",
-                    demo::DESCRIPTION
-                ));
-                Model::open_demo(&model_options)?
-            }
-        };
-        let mut options = Options::default();
-        options.language = args.language.0;
-        options.context_text = args.context.clone();
-        options.segment_seconds = args.segment_seconds;
-        options.max_new_tokens = args.max_new_tokens.map(|tokens| tokens as usize);
+        let OpenModel { model, summary, .. } = args.model.open(messages)?;
+        let mut options = args.text.options();
         // Times are those of the recording as it is, not of the part that is kept.
         options.origin = SampleIndex(args.offset.saturating_mul(u64::from(SAMPLE_RATE)) / 1000);
-        let summary = ModelSummary::new(model.info(), files.as_ref());
         Ok(Self { args, messages, model, summary, options, reader_is_gone: Cell::new(false) })
     }
 
@@ -142,7 +119,7 @@ impl<'a> Transcriber<'a> {
     fn read(&self, input: &Path) -> Result<Recording> {
         let milliseconds = |value: u64| (value > 0).then(|| Duration::from_millis(value));
         let options = ReadOptions {
-            raw: self.args.raw_rate.map(|rate| RawFormat { rate, channels: self.args.raw_channels }),
+            raw: self.args.raw.format(),
             offset: milliseconds(self.args.offset),
             duration: milliseconds(self.args.duration),
         };
@@ -252,16 +229,6 @@ fn formats(args: &TranscribeArgs) -> Vec<Format> {
     };
     let by_name = |format| args.output_format.iter().any(|set| set.0.contains(&format));
     Format::ALL.into_iter().filter(|format| by_flag(*format) || by_name(*format)).collect()
-}
-
-/// llama.cpp's commands name the types of keys and of values; here they are one.
-fn cache_type(typed: &[KvType]) -> Result<CacheType> {
-    if typed.windows(2).any(|pair| pair[0] != pair[1]) {
-        return Err(Error::usage(
-            "keys and values of the attention cache are stored in one type: name the same one twice",
-        ));
-    }
-    Ok(typed.first().map_or(CacheType::F16, |kv_type| (*kv_type).into()))
 }
 
 fn is_stdin(input: &Path) -> bool {

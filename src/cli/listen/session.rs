@@ -1,0 +1,104 @@
+//! One stream with its record and its sums: what every way of feeding it shares.
+
+use super::events::{Delay, End, Event, covered};
+use super::record::Recorder;
+use super::totals::Totals;
+use qasr::Model;
+use qasr::error::{Error, Result};
+use qasr::stream::{Stream, StreamOptions, Update};
+use qasr::units::SampleIndex;
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
+
+/// The clock that the engine is lent.
+pub fn clock() -> Duration {
+    static START: OnceLock<Instant> = OnceLock::new();
+    START.get_or_init(Instant::now).elapsed()
+}
+
+/// A stream at work.
+pub struct Session {
+    stream: Stream,
+    recorder: Option<Recorder>,
+    record_failure: Option<Error>,
+    pub totals: Totals,
+}
+
+/// What one call of the engine gave.
+pub struct Said {
+    pub updates: Vec<Update>,
+    /// How long it took.
+    pub took: Duration,
+}
+
+impl Session {
+    /// A stream that has heard nothing, with the record it writes, if any.
+    pub fn open(model: &Model, options: StreamOptions, recorder: Option<Recorder>) -> Result<Self> {
+        let stream = Stream::new(model, options)?;
+        Ok(Self { stream, recorder, record_failure: None, totals: Totals::default() })
+    }
+
+    /// Hears one block.
+    pub fn feed(&mut self, samples: &[f32]) -> Result<Said> {
+        let started = Instant::now();
+        let updates = self.stream.feed(samples);
+        self.totals.heard = self.stream.heard();
+        self.said(updates, started, |recorder| recorder.feed(samples))
+    }
+
+    /// The audio is over.
+    pub fn end(&mut self) -> Result<Said> {
+        let started = Instant::now();
+        let updates = self.stream.end();
+        self.said(updates, started, Recorder::end)
+    }
+
+    /// Counts `samples` as lost at this place.
+    pub fn dropped(&mut self, samples: u64) {
+        self.totals.dropped_samples += samples;
+    }
+
+    /// What the engine said, for others to read. `captured` is one past the last sample that has arrived by now.
+    pub fn event(&mut self, update: &Update, captured: SampleIndex, shown: Option<Duration>) -> Event {
+        let lag_ms = SampleIndex(captured.0.saturating_sub(covered(update).0)).milliseconds();
+        self.totals.largest_lag_ms = self.totals.largest_lag_ms.max(lag_ms);
+        let shown_ms = shown.map(super::events::milliseconds);
+        Event::new(update, Some(Delay { lag_ms, shown_ms }))
+    }
+
+    /// The last event.
+    pub fn end_event(&self, why: &'static str) -> End {
+        self.totals.end(why, &self.stream.statistics())
+    }
+
+    /// Completes the record.
+    ///
+    /// # Errors
+    /// [`qasr::ErrorKind::Output`] when it is not whole.
+    pub fn close(mut self) -> Result<()> {
+        match (self.record_failure.take(), self.recorder.take()) {
+            (Some(failure), _) => Err(failure),
+            (None, Some(recorder)) => recorder.close(),
+            (None, None) => Ok(()),
+        }
+    }
+
+    fn said(
+        &mut self,
+        updates: Result<Vec<Update>>,
+        started: Instant,
+        record: impl FnOnce(&mut Recorder) -> Result<()>,
+    ) -> Result<Said> {
+        let took = started.elapsed();
+        let list = updates.as_deref().unwrap_or_default();
+        self.totals.add(list, took);
+        // A record that cannot be written is told at the end and must not cost the text.
+        if let Some(recorder) = &mut self.recorder
+            && let Err(error) = record(recorder).and_then(|()| recorder.updates(list))
+        {
+            self.recorder = None;
+            self.record_failure = Some(error);
+        }
+        Ok(Said { updates: updates?, took })
+    }
+}
