@@ -73,6 +73,7 @@ mod tests {
         assert_eq!(broken("你好世界", 5), ["你好", "世界"]);
         assert_eq!(broken("abc你好", 4), ["abc", "你好"]);
         assert_eq!(broken("你好abc", 5), ["你好", "abc"]);
+        assert_eq!(broken("ab cd你好", 6), ["ab cd", "你好"]);
         assert_eq!(broken("你好", 1), ["你", "好"]);
     }
 
