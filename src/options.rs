@@ -35,10 +35,24 @@ pub struct Options {
     pub tokens_per_second: Option<f64>,
     /// Characters of the text before that every utterance is given as context, after `context_text`.
     pub carried_characters: usize,
+    /// Against which loudest value the features are clamped.
+    pub peak: PeakPolicy,
     /// Where the recording given begins in the file it was cut from: added to all times.
     pub origin: SampleIndex,
     /// What is kept from one step to the next.
     pub reuse: Reuse,
+}
+
+/// The features leave out what lies 8 decades below the loudest energy of the input. Which input that is, once a stream
+/// is cut into utterances, has to be decided.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum PeakPolicy {
+    /// The stream so far: nearest to a whole recording in one piece, and what was computed rarely has to be computed
+    /// again because the utterance got louder. What is more than a minute past does not count.
+    #[default]
+    Stream,
+    /// The utterance alone, as the official package does with the pieces of a recording over 20 minutes.
+    Utterance,
 }
 
 /// Switches of the caches. Every one of them leaves the text as it is and costs time when it is off.

@@ -10,7 +10,7 @@ use crate::endpoint::{Cut, Detector, EndpointOptions, Endpointer};
 use crate::error::Result;
 use crate::mel;
 use crate::model::Model;
-use crate::options::Options;
+use crate::options::{Options, PeakPolicy};
 use crate::recognizer::{Joining, Recognizer, Script, add_segment};
 use crate::transcript::{Segment, Transcript, Warning};
 use crate::units::{SAMPLE_RATE, SampleIndex};
@@ -60,9 +60,13 @@ pub fn transcribe(
     if utterances.is_empty() {
         transcript.warnings.push(Warning { code: "no_speech", message: NO_SPEECH.into() });
     }
-    let mut recognizer = Recognizer::new(model, options, longest.min(samples.len()), Some(since_first_use))?;
+    let mut options = options.clone();
+    if joining == Joining::Nothing {
+        options.peak = PeakPolicy::Utterance;
+    }
+    let mut recognizer = Recognizer::new(model, &options, longest.min(samples.len()), Some(since_first_use))?;
     for place in utterances {
-        recognizer.begin(&transcript.text)?;
+        recognizer.begin(SampleIndex(place.start as u64), &transcript.text)?;
         let is_recording = place == (0..samples.len());
         let recognized = recognizer.recognize(&samples[place.clone()], is_recording, Script::default(), usize::MAX)?;
         let warnings = recognizer.warnings(&recognized, place.len());
@@ -83,8 +87,8 @@ pub fn transcribe(
 /// What a reader of an empty text should know.
 pub(crate) const NO_SPEECH: &str = "no speech was found, so nothing was transcribed; --vad off transcribes everything";
 
-/// The utterances of a recording. Without a detector and at the official package's limit, its rule cuts and joins,
-/// which looks ahead; otherwise the live rule.
+/// The utterances of a recording. Without a detector and at the official package's limit, its rule cuts, which looks
+/// ahead, and its pieces know nothing of each other; otherwise the live rule.
 fn cut(samples: &[f32], detector: Detector, longest: usize) -> (Vec<Range<usize>>, Joining) {
     if detector == Detector::Off && longest >= OFFICIAL_LIMIT {
         return (split(samples, longest), Joining::Nothing);

@@ -91,7 +91,7 @@ impl Endpointer {
             Detector::Neural => Sound::Neural(Neural::new()),
             Detector::Off => Sound::Everything,
         };
-        let reach = REACH.min(options.longest / 2);
+        let reach = REACH.min(options.longest / 4);
         Self {
             pauses: Pauses::new(sound.frame() as u64, options.longest as u64, reach as u64),
             rest: Vec::with_capacity(sound.frame()),

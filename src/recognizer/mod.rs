@@ -23,13 +23,17 @@ use crate::error::Result;
 use crate::mel;
 use crate::model::Model;
 use crate::model::config::EncoderConfig;
-use crate::options::Options;
+use crate::options::{Options, PeakPolicy};
 use crate::text::{Answer, ControlTokens, Prompt, Tokenizer, answer, repetition};
 use crate::transcript::Warning;
-use crate::units::HOP;
+use crate::units::{HOP, SAMPLE_RATE, SampleIndex};
 use decoding::{Decoded, Decoding, Limits};
 use std::borrow::Cow;
 use windows::Windows;
+
+/// How long the loudest energy of an utterance counts for later ones, in samples: one minute, so that one loud moment
+/// does not clamp a stream for ever.
+const PEAK_COUNTS: u64 = 60 * SAMPLE_RATE as u64;
 
 /// What the model makes of an utterance.
 #[derive(Debug, Clone)]
@@ -58,6 +62,8 @@ pub struct Recognizer {
     options: Options,
     prompt: Prompt,
     windows: Windows,
+    /// Loudest energies of the last utterances, and when the next one began.
+    peaks: Vec<(SampleIndex, f32)>,
     decoding: Decoding,
     asr_text: u32,
     clock: Option<Clock>,
@@ -80,19 +86,23 @@ impl Recognizer {
             options: options.clone(),
             prompt,
             windows: Windows::default(),
+            peaks: Vec::new(),
             decoding: Decoding::new(model, ends, expected),
             asr_text: control.asr_text,
             clock,
         })
     }
 
-    /// Begins another utterance. `previous` is all text before it, of which it is given the end as context if the
+    /// Begins another utterance, at `start` in its stream. `previous` is all text before it, of which it is given the end as context if the
     /// options say so.
     ///
     /// # Errors
     /// [`crate::ErrorKind::Model`] when the vocabulary is damaged.
-    pub fn begin(&mut self, previous: &str) -> Result<()> {
-        self.windows = Windows::default();
+    pub fn begin(&mut self, start: SampleIndex, previous: &str) -> Result<()> {
+        let own = self.windows.own_peak().filter(|_| self.options.peak == PeakPolicy::Stream);
+        self.peaks.extend(own.map(|peak| (start, peak)));
+        self.peaks.retain(|(when, _)| start - *when < PEAK_COUNTS);
+        self.windows = Windows::after(self.peaks.iter().map(|(_, peak)| *peak).reduce(f32::max));
         if self.options.carried_characters > 0 {
             let context = with_carried(&self.options.context_text, previous, self.options.carried_characters);
             self.prompt = Prompt::build(self.model.tokenizer(), &context, self.options.language.as_ref())?;
@@ -130,7 +140,7 @@ impl Recognizer {
             });
         }
         // The zeros behind a piece are not what it goes on with: nothing of them may be kept.
-        let mut apart = Windows::default();
+        let mut apart = Windows::after(self.windows.carried_peak());
         let windows = if matches!(audio, Cow::Owned(_)) { &mut apart } else { &mut self.windows };
         let rows = windows.encode(self.model.encoder(), &audio, self.options.reuse, &mut cost, &mut watch)?;
         let limits = Limits { tokens: self.options.token_budget(audio.len()), generated: most_generated };

@@ -37,6 +37,8 @@ impl<T> Kept<T> {
 #[derive(Default)]
 pub(super) struct Windows {
     energies: MelEnergies,
+    /// The loudest energy of the audio before, as far as it still counts.
+    carried_peak: Option<f32>,
     /// Finished windows, from the first on.
     windows: Vec<Kept<WindowRows>>,
     /// Finished chunks from `first_chunk` on: those of the window that is not finished.
@@ -45,6 +47,22 @@ pub(super) struct Windows {
 }
 
 impl Windows {
+    /// For the next utterance, whose features are clamped as if everything until now were part of it: `carried_peak` is
+    /// the loudest energy before it.
+    pub(super) fn after(carried_peak: Option<f32>) -> Self {
+        Self { carried_peak, ..Self::default() }
+    }
+
+    /// The loudest energy of this utterance; `None` before there was any.
+    pub(super) fn own_peak(&self) -> Option<f32> {
+        (self.energies.frames() > 0).then(|| self.energies.peak())
+    }
+
+    /// The loudest energy of the audio before.
+    pub(super) fn carried_peak(&self) -> Option<f32> {
+        self.carried_peak
+    }
+
     /// Rows of the whole utterance as if it ended with `audio`, window by window. `audio` begins with the samples
     /// given before, or, where an utterance turns out to have ended earlier, is the beginning of them.
     pub(super) fn encode(
@@ -100,7 +118,7 @@ impl Windows {
             self.energies.append(&audio[heard..]);
         }
         let mut frames = self.energies.energies(0..self.energies.frames()).to_vec();
-        let mut peak = self.energies.peak();
+        let mut peak = self.carried_peak.map_or(self.energies.peak(), |carried| carried.max(self.energies.peak()));
         if let Some(last) = self.energies.last_frame() {
             peak = last.iter().copied().fold(peak, f32::max);
             frames.extend_from_slice(&last);

@@ -213,7 +213,7 @@ impl Stream {
         for cut in std::mem::take(&mut self.cuts) {
             match cut {
                 Cut::Begin(start) => {
-                    self.recognizer.begin(&self.transcript.text)?;
+                    self.recognizer.begin(start, &self.transcript.text)?;
                     self.statistics.samples_skipped += start - self.last_end;
                     self.running = Some(Running {
                         number: self.statistics.utterances,
