@@ -11,8 +11,8 @@ use crate::error::Result;
 use crate::mel;
 use crate::model::Model;
 use crate::options::{Options, PeakPolicy};
-use crate::recognizer::{Joining, Recognizer, Script, add_segment};
-use crate::transcript::{Segment, Transcript, Warning};
+use crate::recognizer::{Joining, Recognizer, Script, add_segment, without_text};
+use crate::transcript::{Segment, Transcript};
 use crate::units::{SAMPLE_RATE, SampleIndex};
 use std::ops::Range;
 use std::sync::LazyLock;
@@ -45,21 +45,8 @@ pub fn transcribe(
     let longest = options.longest(model)?;
     let samples = audio.samples();
     let mut transcript = Transcript { duration: audio.duration(), complete: true, ..Transcript::default() };
-    if samples.len() <= mel::TOO_SHORT {
-        transcript.warnings.push(Warning {
-            code: "too_short",
-            message: format!(
-                "the recording has {} samples (at 16 kHz); more than {} are needed, so there is no text",
-                samples.len(),
-                mel::TOO_SHORT
-            ),
-        });
-        return Ok(transcript);
-    }
-    let (utterances, joining) = cut(samples, options.detector, longest);
-    if utterances.is_empty() {
-        transcript.warnings.push(Warning { code: "no_speech", message: NO_SPEECH.into() });
-    }
+    let (utterances, joining) = if samples.len() <= mel::TOO_SHORT { (Vec::new(), Joining::ByScript) } else { cut(samples, options.detector, longest) };
+    transcript.warnings.extend(without_text(samples.len() as u64, utterances.is_empty()));
     let mut options = options.clone();
     if joining == Joining::Nothing {
         options.peak = PeakPolicy::Utterance;
@@ -83,9 +70,6 @@ pub fn transcribe(
     }
     Ok(transcript)
 }
-
-/// What a reader of an empty text should know.
-pub(crate) const NO_SPEECH: &str = "no speech was found, so nothing was transcribed; --vad off transcribes everything";
 
 /// The utterances of a recording. Without a detector and at the official package's limit, its rule cuts, which looks
 /// ahead, and its pieces know nothing of each other; otherwise the live rule.

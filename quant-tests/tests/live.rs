@@ -13,6 +13,7 @@ use qasr::options::Reuse;
 use qasr::stream::{Commit, Final, OfficialRule, Partial, Policy, Statistics, SteadyRule};
 use qasr::{Model, Options, Stream, StreamOptions, Transcript, Update, transcribe};
 use quant_tests::golden::committed_folder;
+use quant_tests::metrics::word_errors;
 use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -316,5 +317,58 @@ fn reasons_and_places_of_finals_agree() {
         }
         assert!(end <= clip.audio.len() as u64);
         assert_eq!(heard.transcript.segments.len(), heard.finals.len());
+    }
+}
+
+/// Word lists of the digits: name, recordings with the words spoken.
+fn lists() -> Vec<(&'static str, Vec<(Pcm16k, String)>)> {
+    let root = shared("digits");
+    let table = |name: &str| fs::read_to_string(root.join(name)).unwrap();
+    let mut lists = Vec::new();
+    for name in ["strings_dev", "strings_test_seen"] {
+        let rows = table(&format!("{name}.tsv"));
+        let spoken = rows.lines().skip(1).map(|line| {
+            let fields: Vec<&str> = line.split('\t').collect();
+            (read(&root.join(fields[0])), fields[2].to_owned())
+        });
+        lists.push((name, spoken.collect()));
+    }
+    let mut packs = HashMap::new();
+    for name in ["dev", "test", "test_seen"] {
+        let rows = table(&format!("{name}.tsv"));
+        let known = rows.lines().skip(1).map(|line| line.split('\t').collect::<Vec<_>>()).filter(|fields| ["digit", "command"].contains(&fields[6]));
+        let spoken = known.map(|fields| {
+            let pack: &Pcm16k = packs.entry(fields[1].to_owned()).or_insert_with(|| read(&root.join(fields[1])));
+            let (start, frames): (usize, usize) = (fields[2].parse().unwrap(), fields[3].parse().unwrap());
+            (pack.slice(start..start + frames), fields[5].to_owned())
+        });
+        lists.push((name, spoken.collect()));
+    }
+    lists
+}
+
+#[test]
+fn live_makes_the_errors_of_offline_and_no_others() {
+    if !shared("digits/strings").is_dir() {
+        say("skipped: word errors live: ../shared/digits is not there");
+        return;
+    }
+    let models = models();
+    let (_, _folder, model, options) = &models[1];
+    for (name, spoken) in lists() {
+        let (mut live_errors, mut offline_errors, mut words, mut refused) = (0, 0, 0, 0);
+        for (audio, truth) in &spoken {
+            let offline = transcribe(model, audio, options, &mut |_| {}).unwrap();
+            let heard = live(model, audio, &stream_options(options, 8000, Commit::default()), 160);
+            check_commits(name, &heard);
+            refused += heard.statistics.revisions_refused;
+            let (wrong, count) = word_errors(truth, &heard.transcript.text);
+            live_errors += wrong;
+            words += count;
+            offline_errors += word_errors(truth, &offline.text).0;
+        }
+        let percent = |errors: usize| 100.0 * errors as f64 / words as f64;
+        say(&format!("live, {name}: {:.2} % word errors live, {:.2} % offline, of {words}; {refused} revisions refused", percent(live_errors), percent(offline_errors)));
+        assert_eq!((live_errors, refused), (offline_errors, 0), "{name}");
     }
 }

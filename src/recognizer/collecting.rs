@@ -1,6 +1,7 @@
 //! Putting utterances together into one transcript, the same for both drivers.
 
 use super::Recognized;
+use crate::mel;
 use crate::text::joining;
 use crate::transcript::{Segment, Transcript, Warning};
 
@@ -39,6 +40,16 @@ pub(crate) fn add_segment(
     transcript.timings.audio_tokens += recognized.audio_tokens;
     transcript.timings.new_tokens += recognized.tokens.len();
     transcript.segments.push(segment);
+}
+
+/// Why there is no text, where there was nothing to recognize.
+pub(crate) fn without_text(samples: u64, no_utterances: bool) -> Option<Warning> {
+    if samples <= mel::TOO_SHORT as u64 {
+        let message = format!("the recording has {samples} samples (at 16 kHz); more than {} are needed, so there is no text", mel::TOO_SHORT);
+        return Some(Warning { code: "too_short", message });
+    }
+    let message = "no speech was found, so nothing was transcribed; --vad off transcribes everything".into();
+    no_utterances.then_some(Warning { code: "no_speech", message })
 }
 
 fn placed(warning: &Warning, segment: &Segment) -> Warning {

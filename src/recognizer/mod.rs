@@ -13,7 +13,7 @@ mod cost;
 mod decoding;
 mod windows;
 
-pub(crate) use collecting::{Joining, add_segment};
+pub(crate) use collecting::{Joining, add_segment, without_text};
 pub(crate) use cost::Stopwatch;
 pub use cost::{Clock, StepCost};
 pub use decoding::Script;

@@ -7,7 +7,7 @@ use crate::error::{Error, Result};
 use crate::mel;
 use crate::model::Model;
 use crate::options::Options;
-use crate::recognizer::{Clock, Joining, Recognized, Recognizer, Script, StepCost, add_segment};
+use crate::recognizer::{Clock, Joining, Recognized, Recognizer, Script, StepCost, add_segment, without_text};
 use crate::transcript::{Segment, Transcript};
 use crate::units::{HOP, SAMPLE_RATE, SampleIndex};
 
@@ -154,6 +154,7 @@ impl Stream {
                 self.take_cuts(&mut due, &mut updates)?;
             }
             self.look_for_step(&mut due);
+            self.forget();
         }
         if let Some(up_to) = due {
             updates.push(Update::Partial(self.step(up_to)?));
@@ -182,13 +183,20 @@ impl Stream {
     /// When the model fails in the last utterance.
     pub fn finish(mut self) -> Result<Transcript> {
         self.end()?;
-        self.transcript.duration = self.heard();
+        let heard = self.heard();
+        self.transcript.duration = heard;
+        self.transcript.warnings.extend(without_text(heard.0, self.transcript.segments.is_empty()));
         Ok(self.transcript)
     }
 
     /// One past the last sample fed.
     pub fn heard(&self) -> SampleIndex {
         self.endpointer.heard()
+    }
+
+    /// Samples that are kept: those of the running utterance, or some seconds in which the next may begin.
+    pub fn held_samples(&self) -> usize {
+        self.samples.len()
     }
 
     /// Counts so far.
@@ -245,28 +253,25 @@ impl Stream {
     /// Notes the last step that has become due.
     fn look_for_step(&mut self, due: &mut Option<SampleIndex>) {
         let (heard, quiet) = (self.endpointer.heard(), self.endpointer.quiet_for());
-        match &mut self.running {
-            None => {
-                // Nothing before this can be part of an utterance any more.
-                let keep = self.endpointer.keep_from().0.max(self.kept_from.0);
-                let gone = (keep - self.kept_from.0).min(self.samples.len() as u64);
-                if gone > BITE as u64 {
-                    self.samples.drain(..gone as usize);
-                    self.kept_from = self.kept_from + gone;
-                }
-            }
-            Some(running) if heard >= running.next_step => {
-                running.waits = quiet >= PAUSE;
-                if running.waits {
-                    return;
-                }
-                self.statistics.steps_skipped += u64::from(due.is_some());
-                *due = Some(heard);
-                while running.next_step <= heard {
-                    running.next_step = running.next_step + self.options.step;
-                }
-            }
-            Some(_) => {}
+        let Some(running) = self.running.as_mut().filter(|running| heard >= running.next_step) else { return };
+        running.waits = quiet >= PAUSE;
+        if running.waits {
+            return;
+        }
+        self.statistics.steps_skipped += u64::from(due.is_some());
+        *due = Some(heard);
+        while running.next_step <= heard {
+            running.next_step = running.next_step + self.options.step;
+        }
+    }
+
+    /// Lets go of samples that no utterance can need any more, a second of them at a time.
+    fn forget(&mut self) {
+        let begin = self.running.as_ref().map_or(self.endpointer.keep_from(), |running| running.start);
+        let gone = begin.0.saturating_sub(self.kept_from.0).min(self.samples.len() as u64);
+        if gone > BITE as u64 {
+            self.samples.drain(..gone as usize);
+            self.kept_from = self.kept_from + gone;
         }
     }
 
