@@ -74,7 +74,9 @@ fn hypotheses(model: &Model, file: &str, step: u64) -> Result<Vec<Vec<Hypothesis
     for update in updates {
         let running = utterances.last_mut().ok_or("no utterance")?;
         match update {
-            Update::Partial(partial) => running.push(Hypothesis { tokens: partial.tokens, margins: partial.margins, up_to: partial.up_to }),
+            Update::Partial(partial) => {
+                running.push(Hypothesis { tokens: partial.tokens, margins: partial.margins, up_to: partial.up_to })
+            }
             Update::Final(last) => {
                 let margins = vec![f32::INFINITY; last.segment.tokens.len()];
                 running.push(Hypothesis { tokens: last.segment.tokens, margins, up_to: last.segment.end });
@@ -104,7 +106,13 @@ fn judge(rule: SteadyRule, seconds: f64, utterances: &[(usize, Vec<Hypothesis>)]
             if std::ptr::eq(hypothesis, last) {
                 break;
             }
-            let count = promises.advance(&hypothesis.tokens, &hypothesis.margins, hypothesis.up_to, Commit::Steady(rule));
+            let count = promises.advance(
+                &hypothesis.tokens,
+                &hypothesis.margins,
+                hypothesis.up_to,
+                SampleIndex(u64::MAX),
+                Commit::Steady(rule),
+            );
             if count > committed.len() {
                 waits.extend(seen[committed.len()..count].iter().map(|(_, since)| hypothesis.up_to - *since));
                 committed = hypothesis.tokens[..count].to_vec();
@@ -116,5 +124,8 @@ fn judge(rule: SteadyRule, seconds: f64, utterances: &[(usize, Vec<Hypothesis>)]
     waits.sort_unstable();
     let median = waits.get(waits.len() / 2).map_or(f64::NAN, |samples| *samples as f64 / 16_000.0);
     let SteadyRule { steps, tokens_behind, margin, .. } = rule;
-    println!("{steps:5}  {seconds:7.1}  {tokens_behind:6}  {margin:6.1}   {changed:7}  {:10}  {early:14}  {total:6}  {median:8.2}", recordings.len());
+    println!(
+        "{steps:5}  {seconds:7.1}  {tokens_behind:6}  {margin:6.1}   {changed:7}  {:10}  {early:14}  {total:6}  {median:8.2}",
+        recordings.len()
+    );
 }

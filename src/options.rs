@@ -83,12 +83,15 @@ impl Options {
     /// The longest utterance, in samples.
     ///
     /// # Errors
-    /// [`crate::ErrorKind::Usage`] outside 1 to 1200 s.
+    /// [`crate::ErrorKind::Usage`] outside 1 to 1200 s, or for an impossible rate of tokens.
     pub(crate) fn longest(&self, model: &Model) -> Result<usize> {
         let own = model.decoder_config().segment_seconds.map(f64::from);
         let seconds = self.segment_seconds.or(own).unwrap_or(SEGMENT_SECONDS);
         if !SEGMENT_SECONDS_RANGE.contains(&(seconds as f32)) {
             return Err(Error::usage(format!("segments of {seconds} s: give 1 to 1200 seconds")));
+        }
+        if let Some(rate) = self.tokens_per_second.filter(|rate| !(0.0..=1000.0).contains(rate)) {
+            return Err(Error::usage(format!("{rate} tokens per second: give 0 to 1000")));
         }
         Ok((seconds * f64::from(SAMPLE_RATE)) as usize)
     }

@@ -11,7 +11,7 @@ use crate::error::Result;
 use crate::mel;
 use crate::model::Model;
 use crate::options::{Options, PeakPolicy};
-use crate::recognizer::{Joining, Recognizer, Script, add_segment, without_text};
+use crate::recognizer::{Joining, Recognizer, Script, StepCost, add_segment, without_text};
 use crate::transcript::{Segment, Transcript};
 use crate::units::{SAMPLE_RATE, SampleIndex};
 use std::ops::Range;
@@ -45,18 +45,23 @@ pub fn transcribe(
     let longest = options.longest(model)?;
     let samples = audio.samples();
     let mut transcript = Transcript { duration: audio.duration(), complete: true, ..Transcript::default() };
-    let (utterances, joining) = if samples.len() <= mel::TOO_SHORT { (Vec::new(), Joining::ByScript) } else { cut(samples, options.detector, longest) };
+    let (utterances, joining) = if samples.len() <= mel::TOO_SHORT {
+        (Vec::new(), Joining::ByScript)
+    } else {
+        cut(samples, options.detector, longest)
+    };
     transcript.warnings.extend(without_text(samples.len() as u64, utterances.is_empty()));
     let mut options = options.clone();
     if joining == Joining::Nothing {
         options.peak = PeakPolicy::Utterance;
     }
     let mut recognizer = Recognizer::new(model, &options, longest.min(samples.len()), Some(since_first_use))?;
+    let mut cost = StepCost::default();
     for place in utterances {
         recognizer.begin(SampleIndex(place.start as u64), &transcript.text)?;
         let is_recording = place == (0..samples.len());
         let recognized = recognizer.recognize(&samples[place.clone()], is_recording, Script::default(), usize::MAX)?;
-        let warnings = recognizer.warnings(&recognized, place.len());
+        let warnings = recognizer.warnings(&recognized);
         let segment = Segment {
             start: options.origin + place.start as u64,
             end: options.origin + place.end as u64,
@@ -67,7 +72,10 @@ pub fn transcribe(
         };
         progress(Progress { done: SampleIndex(place.end as u64), total: transcript.duration, segment: &segment });
         add_segment(&mut transcript, segment, &warnings, &recognized, joining);
+        cost += recognized.cost;
     }
+    let timings = &mut transcript.timings;
+    (timings.mel, timings.encode, timings.prefill, timings.decode) = (cost.mel, cost.encode, cost.prefill, cost.decode);
     Ok(transcript)
 }
 

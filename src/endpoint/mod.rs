@@ -137,6 +137,11 @@ impl Endpointer {
         self.pauses.finish(|range| tail.quiet(range), cuts);
     }
 
+    /// An utterance that begins with `start` is not cut by its length before this.
+    pub fn earliest_length_cut(&self, start: SampleIndex) -> SampleIndex {
+        start + self.pauses.surely_whole()
+    }
+
     /// One past the last sample appended.
     pub fn heard(&self) -> SampleIndex {
         SampleIndex(self.heard)

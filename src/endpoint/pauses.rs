@@ -83,6 +83,11 @@ impl Pauses {
         }
     }
 
+    /// Samples of an utterance before the first place where its length may cut it.
+    pub(super) fn surely_whole(&self) -> u64 {
+        self.longest - self.reach
+    }
+
     /// The next frame, whole or the input's last. `quiet` finds the quietest sample of a range.
     pub(super) fn advance(
         &mut self,

@@ -33,10 +33,6 @@ pub(crate) fn add_segment(
     }
     transcript.complete &= segment.complete;
     transcript.warnings.extend(warnings.iter().map(|warning| placed(warning, &segment)));
-    transcript.timings.mel += recognized.cost.mel;
-    transcript.timings.encode += recognized.cost.encode;
-    transcript.timings.prefill += recognized.cost.prefill;
-    transcript.timings.decode += recognized.cost.decode;
     transcript.timings.audio_tokens += recognized.audio_tokens;
     transcript.timings.new_tokens += recognized.tokens.len();
     transcript.segments.push(segment);
@@ -45,7 +41,10 @@ pub(crate) fn add_segment(
 /// Why there is no text, where there was nothing to recognize.
 pub(crate) fn without_text(samples: u64, no_utterances: bool) -> Option<Warning> {
     if samples <= mel::TOO_SHORT as u64 {
-        let message = format!("the recording has {samples} samples (at 16 kHz); more than {} are needed, so there is no text", mel::TOO_SHORT);
+        let message = format!(
+            "the recording has {samples} samples (at 16 kHz); more than {} are needed, so there is no text",
+            mel::TOO_SHORT
+        );
         return Some(Warning { code: "too_short", message });
     }
     let message = "no speech was found, so nothing was transcribed; --vad off transcribes everything".into();

@@ -100,14 +100,24 @@ impl Decoding {
         let draft = if reuse.drafts { script.draft } else { &[] };
         let expected: Vec<u32> = script.forced.iter().chain(draft).copied().take(budget).collect();
         let first = [Input::Rows(tail), Input::Tokens(&prompt.after)];
-        let mut decoded = Decoded { tokens: Vec::new(), margins: Vec::new(), complete: false, closest: f32::INFINITY, objections: 0 };
+        let mut decoded =
+            Decoded { tokens: Vec::new(), margins: Vec::new(), complete: false, closest: f32::INFINITY, objections: 0 };
         let mut next = self.verify(&first, &expected, script.forced.len(), &mut decoded)?;
         cost.tokens_verified += expected.len();
         cost.tokens_kept += decoded.tokens.len();
         cost.prefill += watch.lap();
 
-        let most = budget.min(decoded.tokens.len().saturating_add(limits.generated));
-        while !self.ends.contains(&next.token) && decoded.tokens.len() < most {
+        // Without drafts, what the draft would have saved is generated besides: the text has to come as far.
+        let mut saved = if reuse.drafts { &[] } else { script.draft };
+        let mut counted = 0;
+        while !self.ends.contains(&next.token) && decoded.tokens.len() < budget && counted < limits.generated {
+            saved = match saved {
+                [first, rest @ ..] if *first == next.token => rest,
+                _ => {
+                    counted += 1;
+                    &[]
+                }
+            };
             decoded.closest = decoded.closest.min(next.margin);
             decoded.margins.push(next.margin);
             decoded.tokens.push(next.token);

@@ -19,7 +19,7 @@ pub use cost::{Clock, StepCost};
 pub use decoding::Script;
 
 use crate::audio::split::pad_piece;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::mel;
 use crate::model::Model;
 use crate::model::config::EncoderConfig;
@@ -52,8 +52,27 @@ pub struct Recognized {
     pub objections: usize,
     /// Encoder rows that the text was read from.
     pub audio_tokens: usize,
+    /// Tokens that were allowed.
+    pub token_limit: usize,
     /// The work it took.
     pub cost: StepCost,
+}
+
+impl Recognized {
+    /// No text, of which nobody knows whether it is all.
+    pub(crate) fn nothing() -> Self {
+        Self {
+            tokens: Vec::new(),
+            margins: Vec::new(),
+            complete: false,
+            answer: Answer::default(),
+            closest: f32::INFINITY,
+            objections: 0,
+            audio_tokens: 0,
+            token_limit: 0,
+            cost: StepCost::default(),
+        }
+    }
 }
 
 /// Everything that changes while utterances are recognized; the model itself is shared.
@@ -62,7 +81,9 @@ pub struct Recognizer {
     options: Options,
     prompt: Prompt,
     windows: Windows,
-    /// Loudest energies of the last utterances, and when the next one began.
+    /// Where the running utterance began.
+    begun: SampleIndex,
+    /// Loudest energies of the utterances before, and where they ended.
     peaks: Vec<(SampleIndex, f32)>,
     decoding: Decoding,
     asr_text: u32,
@@ -73,19 +94,28 @@ impl Recognizer {
     /// For utterances of up to `longest` samples; memory for the attention is made at once when the first comes.
     ///
     /// # Errors
+    /// [`crate::ErrorKind::Usage`] when such an utterance and the context text are longer than the model's positions;
     /// [`crate::ErrorKind::Model`] when the vocabulary lacks a control token.
     pub fn new(model: &Model, options: &Options, longest: usize, clock: Option<Clock>) -> Result<Self> {
         let control = ControlTokens::find(model.tokenizer())?;
         let mut ends = model.decoder_config().end_tokens.clone();
         ends.extend([control.im_end, control.end_of_text]);
         let prompt = Prompt::build(model.tokenizer(), &options.context_text, options.language.as_ref())?;
-        let expected = prompt.positions(EncoderConfig::audio_tokens(longest / HOP)) + options.token_budget(longest);
-        let expected = expected.min(model.decoder_config().max_positions);
+        let positions = prompt.positions(EncoderConfig::audio_tokens(longest / HOP));
+        let max = model.decoder_config().max_positions;
+        if positions >= max {
+            return Err(Error::usage(format!(
+                "context text and utterances of up to {:.0} s need {positions} positions and the model has {max}: shorten --context or lower --segment-seconds",
+                longest as f64 / f64::from(SAMPLE_RATE)
+            )));
+        }
+        let expected = positions.saturating_add(options.token_budget(longest)).min(max);
         Ok(Self {
             model: model.clone(),
             options: options.clone(),
             prompt,
             windows: Windows::default(),
+            begun: SampleIndex(0),
             peaks: Vec::new(),
             decoding: Decoding::new(model, ends, expected),
             asr_text: control.asr_text,
@@ -93,15 +123,16 @@ impl Recognizer {
         })
     }
 
-    /// Begins another utterance, at `start` in its stream. `previous` is all text before it, of which it is given the end as context if the
-    /// options say so.
+    /// Begins another utterance, at `start` in its stream. `previous` is all text before it, of which it is given the
+    /// end as context if the options say so.
     ///
     /// # Errors
     /// [`crate::ErrorKind::Model`] when the vocabulary is damaged.
     pub fn begin(&mut self, start: SampleIndex, previous: &str) -> Result<()> {
         let own = self.windows.own_peak().filter(|_| self.options.peak == PeakPolicy::Stream);
-        self.peaks.extend(own.map(|peak| (start, peak)));
-        self.peaks.retain(|(when, _)| start - *when < PEAK_COUNTS);
+        let begun = std::mem::replace(&mut self.begun, start);
+        self.peaks.extend(own.map(|(peak, samples)| (begun + samples, peak)));
+        self.peaks.retain(|(when, _)| start.0.saturating_sub(when.0) < PEAK_COUNTS);
         self.windows = Windows::after(self.peaks.iter().map(|(_, peak)| *peak).reduce(f32::max));
         if self.options.carried_characters > 0 {
             let context = with_carried(&self.options.context_text, previous, self.options.carried_characters);
@@ -126,24 +157,22 @@ impl Recognizer {
     ) -> Result<Recognized> {
         let mut cost = StepCost::default();
         let mut watch = Stopwatch::start(self.clock);
-        let audio = pad_piece(audio, !is_recording);
-        if audio.len() <= mel::TOO_SHORT {
-            return Ok(Recognized {
-                tokens: Vec::new(),
-                margins: Vec::new(),
-                complete: true,
-                answer: Answer::default(),
-                closest: f32::INFINITY,
-                objections: 0,
-                audio_tokens: 0,
-                cost,
-            });
+        let filled = pad_piece(audio, !is_recording);
+        if filled.len() <= mel::TOO_SHORT {
+            return Ok(Recognized { complete: true, cost, ..Recognized::nothing() });
         }
-        // The zeros behind a piece are not what it goes on with: nothing of them may be kept.
+        // The zeros behind a piece are not what it goes on with: what is computed with them is kept apart.
         let mut apart = Windows::after(self.windows.carried_peak());
-        let windows = if matches!(audio, Cow::Owned(_)) { &mut apart } else { &mut self.windows };
-        let rows = windows.encode(self.model.encoder(), &audio, self.options.reuse, &mut cost, &mut watch)?;
-        let limits = Limits { tokens: self.options.token_budget(audio.len()), generated: most_generated };
+        let windows = match &filled {
+            Cow::Owned(_) => {
+                self.windows.hear(audio);
+                &mut apart
+            }
+            Cow::Borrowed(_) => &mut self.windows,
+        };
+        let rows = windows.encode(self.model.encoder(), &filled, self.options.reuse, &mut cost, &mut watch)?;
+        let token_limit = self.options.token_budget(filled.len());
+        let limits = Limits { tokens: token_limit, generated: most_generated };
         let decoded =
             self.decoding.decode(&self.prompt, &rows, script, limits, self.options.reuse, &mut cost, &mut watch)?;
         let answer = self.read(&decoded.tokens);
@@ -155,7 +184,8 @@ impl Recognizer {
             answer,
             closest,
             objections,
-            audio_tokens: EncoderConfig::audio_tokens(mel::frame_count(audio.len())),
+            audio_tokens: EncoderConfig::audio_tokens(mel::frame_count(filled.len())),
+            token_limit,
             cost,
         })
     }
@@ -185,10 +215,10 @@ impl Recognizer {
     }
 
     /// What a reader of a finished text should know.
-    pub fn warnings(&self, recognized: &Recognized, samples: usize) -> Vec<Warning> {
+    pub fn warnings(&self, recognized: &Recognized) -> Vec<Warning> {
         let mut warnings = Vec::new();
         if !recognized.complete {
-            let budget = self.options.token_budget(samples);
+            let budget = recognized.token_limit;
             warnings.push(Warning {
                 code: "token_limit",
                 message: format!("the text was cut at the limit of {budget} new tokens and may lack its end; allow more with --max-new-tokens or cut sooner with --segment-seconds"),

@@ -53,9 +53,9 @@ impl Windows {
         Self { carried_peak, ..Self::default() }
     }
 
-    /// The loudest energy of this utterance; `None` before there was any.
-    pub(super) fn own_peak(&self) -> Option<f32> {
-        (self.energies.frames() > 0).then(|| self.energies.peak())
+    /// The loudest energy of this utterance, and the samples that it was found in; `None` before there was any.
+    pub(super) fn own_peak(&self) -> Option<(f32, u64)> {
+        (self.energies.frames() > 0).then(|| (self.energies.peak(), self.energies.samples() as u64))
     }
 
     /// The loudest energy of the audio before.
@@ -101,8 +101,8 @@ impl Windows {
         Ok(rows)
     }
 
-    /// Energies of all frames, the one at the mirrored end included, and their peak.
-    fn hear(&mut self, audio: &[f32]) -> (Vec<f32>, f32) {
+    /// Takes `audio` as [`Windows::encode`] does: energies of all frames, the one at the mirrored end included, and their peak.
+    pub(super) fn hear(&mut self, audio: &[f32]) -> (Vec<f32>, f32) {
         if audio.len() < self.energies.samples() {
             // Finished windows of the shorter utterance are the same; a chunk that reaches over its end is not.
             self.energies = MelEnergies::new();

@@ -8,8 +8,9 @@ use crate::mel;
 use crate::model::Model;
 use crate::options::Options;
 use crate::recognizer::{Clock, Joining, Recognized, Recognizer, Script, StepCost, add_segment, without_text};
-use crate::transcript::{Segment, Transcript};
+use crate::transcript::{Segment, Transcript, Warning};
 use crate::units::{HOP, SAMPLE_RATE, SampleIndex};
+use std::ops::RangeInclusive;
 
 /// A step lies this many samples behind a whole multiple of its length: a chunk or an attention window that is full
 /// then is also finished.
@@ -60,7 +61,7 @@ pub struct Statistics {
     pub steps: u64,
     /// Steps that waited because of a pause, and were then not needed.
     pub steps_saved: u64,
-    /// Steps left out because a block covered several.
+    /// Steps left out because a later step, or the end of the utterance, lay in the same block.
     pub steps_skipped: u64,
     /// Utterances that are over.
     pub utterances: u64,
@@ -87,6 +88,26 @@ struct Running {
     committed_text: String,
     committed_ids: usize,
     revisions_refused: usize,
+    /// The step of the last refusal: it counts once, however it shows.
+    refused_at: usize,
+}
+
+impl Running {
+    fn begin(number: u64, start: SampleIndex, next_step: SampleIndex) -> Self {
+        Self {
+            number,
+            start,
+            steps: 0,
+            next_step,
+            waits: false,
+            hypothesis: Vec::new(),
+            promises: Promises::default(),
+            committed_text: String::new(),
+            committed_ids: 0,
+            revisions_refused: 0,
+            refused_at: usize::MAX,
+        }
+    }
 }
 
 /// One live stream over a shared model: feed it audio, get text.
@@ -101,6 +122,8 @@ pub struct Stream {
     running: Option<Running>,
     /// One past the last sample of the last utterance.
     last_end: SampleIndex,
+    /// Not handed out yet.
+    updates: Vec<Update>,
     transcript: Transcript,
     statistics: Statistics,
     is_over: bool,
@@ -113,8 +136,13 @@ impl Stream {
     /// [`crate::ErrorKind::Usage`] for options out of range.
     pub fn new(model: &Model, options: StreamOptions) -> Result<Self> {
         let longest = options.recognition.longest(model)?;
-        if options.step < MIN_STEP {
-            return Err(Error::usage(format!("steps of {} samples: give at least {MIN_STEP} (100 ms)", options.step)));
+        if !STEPS.contains(&options.step) {
+            return Err(Error::usage(format!(
+                "steps of {} samples: give {} to {} (0.1 to 1200 s)",
+                options.step,
+                STEPS.start(),
+                STEPS.end()
+            )));
         }
         let recognizer = Recognizer::new(model, &options.recognition, longest, options.clock)?;
         let endpointer = Endpointer::new(&EndpointOptions { detector: options.recognition.detector, longest });
@@ -127,66 +155,78 @@ impl Stream {
             kept_from: SampleIndex(0),
             running: None,
             last_end: SampleIndex(0),
+            updates: Vec::new(),
             transcript: Transcript { complete: true, ..Transcript::default() },
             statistics: Statistics::default(),
             is_over: false,
         })
     }
 
-    /// Hears one block of any length, mono at 16 kHz in [-1, 1]. Steps lie at whole multiples of the step length from
-    /// the utterance's start; a block that covers several gets only the last one, so that a slow machine catches up.
+    /// Hears one block of any length, mono at 16 kHz; what is beyond [-1, 1] counts as full scale, what is no number as
+    /// 0. Steps lie at whole multiples of the step length from the utterance's start; a block that covers several gets
+    /// only the last one, so that a slow machine catches up.
     ///
     /// # Errors
-    /// When the model fails; the audio is heard all the same.
+    /// When the model fails. The audio is heard all the same, updates come with the next call, and an utterance whose
+    /// last step failed has a [`Final`] with what was committed, not complete and with a warning.
     pub fn feed(&mut self, block: &[f32]) -> Result<Vec<Update>> {
         if self.is_over {
             return Err(Error::internal("audio after the end of the stream"));
         }
-        let mut updates = Vec::new();
-        let mut due = None;
+        let (mut due, mut failure) = (None, None);
         let mut rest = block;
         while !rest.is_empty() {
             let (piece, later) = rest.split_at(self.bite().min(rest.len()));
             rest = later;
-            self.samples.extend_from_slice(piece);
+            self.samples.extend(piece.iter().map(|&x| if x.is_finite() { x.clamp(-1.0, 1.0) } else { 0.0 }));
             self.endpointer.append(piece, &mut self.cuts);
-            if !self.cuts.is_empty() {
-                self.take_cuts(&mut due, &mut updates)?;
-            }
+            self.take_cuts(&mut due, &mut failure);
             self.look_for_step(&mut due);
             self.forget();
         }
         if let Some(up_to) = due {
-            updates.push(Update::Partial(self.step(up_to)?));
+            match self.step(up_to) {
+                Ok(partial) => self.updates.push(Update::Partial(partial)),
+                Err(error) => failure = failure.or(Some(error)),
+            }
         }
-        Ok(updates)
+        self.hand_out(failure)
     }
 
     /// The audio is over: finishes the running utterance. Nothing more can be fed.
     ///
     /// # Errors
-    /// When the model fails.
+    /// As [`Stream::feed`]; a second call then has the updates.
     pub fn end(&mut self) -> Result<Vec<Update>> {
-        let mut updates = Vec::new();
+        let mut failure = None;
         if !self.is_over {
             self.is_over = true;
             self.endpointer.finish(&mut self.cuts);
-            self.take_cuts(&mut None, &mut updates)?;
+            self.take_cuts(&mut None, &mut failure);
             self.statistics.samples_skipped += self.heard() - self.last_end.min(self.heard());
         }
-        Ok(updates)
+        self.hand_out(failure)
     }
 
-    /// The text of the whole stream.
-    ///
-    /// # Errors
-    /// When the model fails in the last utterance.
-    pub fn finish(mut self) -> Result<Transcript> {
-        self.end()?;
+    /// The text of the whole stream. Where the model failed, it is not complete and has a warning.
+    pub fn finish(mut self) -> Transcript {
+        // What failed is told by its utterance.
+        let _ = self.end();
         let heard = self.heard();
+        let cost = self.statistics.cost;
+        let timings = &mut self.transcript.timings;
+        (timings.mel, timings.encode, timings.prefill, timings.decode) =
+            (cost.mel, cost.encode, cost.prefill, cost.decode);
         self.transcript.duration = heard;
         self.transcript.warnings.extend(without_text(heard.0, self.transcript.segments.is_empty()));
-        Ok(self.transcript)
+        self.transcript
+    }
+
+    fn hand_out(&mut self, failure: Option<Error>) -> Result<Vec<Update>> {
+        match failure {
+            Some(error) => Err(error),
+            None => Ok(std::mem::take(&mut self.updates)),
+        }
     }
 
     /// One past the last sample fed.
@@ -217,37 +257,33 @@ impl Stream {
     }
 
     /// Ends and begins utterances where the endpointer says so.
-    fn take_cuts(&mut self, due: &mut Option<SampleIndex>, updates: &mut Vec<Update>) -> Result<()> {
+    fn take_cuts(&mut self, due: &mut Option<SampleIndex>, failure: &mut Option<Error>) {
         for cut in std::mem::take(&mut self.cuts) {
             match cut {
                 Cut::Begin(start) => {
-                    self.recognizer.begin(start, &self.transcript.text)?;
+                    if let Err(error) = self.recognizer.begin(start, &self.transcript.text) {
+                        failure.get_or_insert(error);
+                    }
                     self.statistics.samples_skipped += start - self.last_end;
-                    self.running = Some(Running {
-                        number: self.statistics.utterances,
+                    self.running = Some(Running::begin(
+                        self.statistics.utterances,
                         start,
-                        steps: 0,
-                        next_step: first_step(start, self.heard(), self.options.step),
-                        waits: false,
-                        hypothesis: Vec::new(),
-                        promises: Promises::default(),
-                        committed_text: String::new(),
-                        committed_ids: 0,
-                        revisions_refused: 0,
-                    });
+                        first_step(start, self.heard(), self.options.step),
+                    ));
                 }
                 Cut::End { at, why } => {
-                    if due.take().is_some() {
-                        self.statistics.steps_saved += 1;
-                    }
-                    if let Some(running) = self.running.take() {
-                        self.last_end = at;
-                        updates.push(Update::Final(self.last_step(running, at, why)?));
+                    self.last_end = at;
+                    self.statistics.steps_skipped += u64::from(due.take().is_some());
+                    let Some(running) = self.running.take() else { continue };
+                    self.statistics.steps_saved += u64::from(running.waits);
+                    let is_too_short = running.start.0 == 0 && why == EndReason::Input && at.0 <= mel::TOO_SHORT as u64;
+                    if !is_too_short {
+                        let last = self.last_step(running, at, why, failure);
+                        self.updates.push(Update::Final(last));
                     }
                 }
             }
         }
-        Ok(())
     }
 
     /// Notes the last step that has become due.
@@ -281,13 +317,13 @@ impl Stream {
         let told = self.recognize(&mut running, up_to, None).map(|recognized| {
             self.statistics.steps += 1;
             self.advance(&mut running, &recognized, up_to);
-            let tentative = recognized.answer.text.strip_prefix(running.committed_text.as_str()).unwrap_or_default();
+            let tentative = self.behind_committed(&running, &recognized);
             Partial {
                 utterance: running.number,
                 start: running.start,
                 up_to,
                 committed: running.committed_text.clone(),
-                tentative: tentative.to_owned(),
+                tentative,
                 language: Some(recognized.answer.language).filter(|language| !language.is_empty()),
                 tokens: recognized.tokens,
                 margins: recognized.margins,
@@ -304,24 +340,58 @@ impl Stream {
     fn advance(&mut self, running: &mut Running, recognized: &Recognized, up_to: SampleIndex) {
         running.steps += 1;
         running.hypothesis.clone_from(&recognized.tokens);
-        let count = running.promises.advance(&recognized.tokens, &recognized.margins, up_to, self.options.commit);
+        let surely_inside = self.endpointer.earliest_length_cut(running.start);
+        let count = running.promises.advance(
+            &recognized.tokens,
+            &recognized.margins,
+            up_to,
+            surely_inside,
+            self.options.commit,
+        );
         let ids = &recognized.tokens[..count];
-        if self.recognizer.header(ids).is_some() {
-            let text = self.recognizer.read(ids).text;
-            if text.starts_with(&running.committed_text) && recognized.answer.text.starts_with(&text) {
-                (running.committed_text, running.committed_ids) = (text, count);
+        if count <= running.committed_ids || self.recognizer.header(ids).is_none() {
+            return;
+        }
+        let text = self.recognizer.read(ids).text;
+        let is_whole = !text.ends_with(char::REPLACEMENT_CHARACTER);
+        if is_whole && text.starts_with(&running.committed_text) && recognized.answer.text.starts_with(&text) {
+            (running.committed_text, running.committed_ids) = (text, count);
+        }
+    }
+
+    /// The text of a hypothesis behind what was promised. Taking a loop out of the whole text could change the promise:
+    /// then only the rest is mended.
+    fn behind_committed(&self, running: &Running, recognized: &Recognized) -> String {
+        match recognized.answer.text.strip_prefix(running.committed_text.as_str()) {
+            Some(rest) => rest.to_owned(),
+            None => {
+                self.recognizer.continuation(&recognized.tokens[running.committed_ids.min(recognized.tokens.len())..])
             }
         }
     }
 
-    /// Finishes an utterance.
-    fn last_step(&mut self, mut running: Running, end: SampleIndex, why: EndReason) -> Result<Final> {
-        let recognized = self.recognize(&mut running, end, Some(why))?;
-        let mut text = recognized.answer.text.clone();
-        if !text.starts_with(&running.committed_text) {
-            // Taking a loop out of the whole text would change what was promised: only the rest is mended.
-            let rest = self.recognizer.continuation(&recognized.tokens[running.committed_ids..]);
-            text = format!("{}{rest}", running.committed_text);
+    /// Finishes an utterance; if the model fails, with what was promised.
+    fn last_step(
+        &mut self,
+        mut running: Running,
+        end: SampleIndex,
+        why: EndReason,
+        failure: &mut Option<Error>,
+    ) -> Final {
+        let (recognized, warnings) = match self.recognize(&mut running, end, Some(why)) {
+            Ok(recognized) => {
+                let warnings = self.recognizer.warnings(&recognized);
+                (recognized, warnings)
+            }
+            Err(error) => {
+                let warning = Warning { code: "failed", message: format!("the text may lack its end: {error}") };
+                failure.get_or_insert(error);
+                let tokens = running.hypothesis[..running.committed_ids].to_vec();
+                (Recognized { answer: self.recognizer.read(&tokens), tokens, ..Recognized::nothing() }, vec![warning])
+            }
+        };
+        let text = running.committed_text.clone() + &self.behind_committed(&running, &recognized);
+        if text != recognized.answer.text && running.refused_at != running.steps {
             running.revisions_refused += 1;
         }
         self.statistics.utterances += 1;
@@ -334,23 +404,24 @@ impl Stream {
             tokens: recognized.tokens.clone(),
             complete: recognized.complete,
         };
-        let warnings = self.recognizer.warnings(&recognized, (end - running.start) as usize);
         add_segment(&mut self.transcript, segment.clone(), &warnings, &recognized, Joining::ByScript);
-        Ok(Final {
+        let Recognized { margins, closest, cost, .. } = recognized;
+        Final {
             utterance: running.number,
             segment,
             why,
             warnings,
-            closest: recognized.closest,
+            margins,
+            closest,
             revisions_refused: running.revisions_refused,
-            cost: recognized.cost,
-        })
+            cost,
+        }
     }
 
     /// The text of the running utterance up to `end`, which is its last sample if `why` says what ended it.
     fn recognize(&mut self, running: &mut Running, end: SampleIndex, why: Option<EndReason>) -> Result<Recognized> {
         let tokens = &running.hypothesis;
-        let committed = &tokens[..running.promises.committed().min(tokens.len())];
+        let committed = &tokens[..running.committed_ids];
         let prefix;
         let script = match self.options.policy {
             Policy::Exact => Script { forced: committed, draft: &tokens[committed.len()..] },
@@ -367,14 +438,15 @@ impl Stream {
         let recognized = self.recognizer.recognize(audio, is_recording, script, most_generated)?;
         if self.options.policy == Policy::Exact && recognized.objections > 0 {
             running.revisions_refused += 1;
+            running.refused_at = running.steps;
         }
         self.statistics.cost += recognized.cost;
         Ok(recognized)
     }
 }
 
-/// Shortest step: 100 ms.
-const MIN_STEP: u64 = SAMPLE_RATE as u64 / 10;
+/// Samples that a step may have.
+const STEPS: RangeInclusive<u64> = SAMPLE_RATE as u64 / 10..=1200 * SAMPLE_RATE as u64;
 
 /// The first step of an utterance that was noticed when `heard` samples had been heard.
 fn first_step(start: SampleIndex, heard: SampleIndex, step: u64) -> SampleIndex {

@@ -78,6 +78,8 @@ pub struct Final {
     pub why: EndReason,
     /// What a reader of the text should know.
     pub warnings: Vec<Warning>,
+    /// For every id, the distance of its logit to the next largest; infinite where it was forced.
+    pub margins: Vec<f32>,
     /// The smallest distance between the two largest logits over all choices: how near another text was.
     pub closest: f32,
     /// In how many steps of this utterance a hypothesis wanted to change committed text and was not allowed to.

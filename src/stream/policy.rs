@@ -52,13 +52,19 @@ struct Standing {
 #[derive(Debug, Clone, Default)]
 pub struct Promises {
     standing: Vec<Standing>,
-    committed: usize,
 }
 
 impl Promises {
     /// Takes the hypothesis of the audio up to `up_to`, with the margin of every token, and returns how many of its
-    /// tokens are promised now: never fewer than before.
-    pub fn advance(&mut self, hypothesis: &[u32], margins: &[f32], up_to: SampleIndex, commit: Commit) -> usize {
+    /// tokens may be promised now. What appeared behind `last` waits: the utterance may still be cut there.
+    pub fn advance(
+        &mut self,
+        hypothesis: &[u32],
+        margins: &[f32],
+        up_to: SampleIndex,
+        last: SampleIndex,
+        commit: Commit,
+    ) -> usize {
         let same =
             self.standing.iter().zip(hypothesis).take_while(|(standing, token)| standing.token == **token).count();
         self.standing.truncate(same);
@@ -68,19 +74,13 @@ impl Promises {
         }
         let new = hypothesis.iter().zip(margins).skip(same);
         self.standing.extend(new.map(|(&token, &margin)| Standing { token, since: up_to, steps: 1, margin }));
-        if let Commit::Steady(rule) = commit {
-            let most = hypothesis.len().saturating_sub(rule.tokens_behind);
-            let is_steady =
-                |standing: &&Standing| standing.steps >= rule.steps && up_to - standing.since >= rule.samples && standing.margin >= rule.margin;
-            let steady = self.standing.iter().take(most).take_while(is_steady).count();
-            self.committed = self.committed.max(steady);
-        }
-        self.committed
-    }
-
-    /// How many tokens of the hypothesis are promised.
-    pub fn committed(&self) -> usize {
-        self.committed
+        let Commit::Steady(rule) = commit else { return 0 };
+        let most = hypothesis.len().saturating_sub(rule.tokens_behind);
+        let is_steady = |standing: &&Standing| {
+            let is_old = standing.steps >= rule.steps && up_to - standing.since >= rule.samples;
+            is_old && standing.since <= last && standing.margin >= rule.margin
+        };
+        self.standing.iter().take(most).take_while(is_steady).count()
     }
 }
 
@@ -90,9 +90,14 @@ mod tests {
 
     const RULE: SteadyRule = SteadyRule { steps: 2, samples: 100, tokens_behind: 1, margin: 2.0 };
 
+    const LAST: SampleIndex = SampleIndex(u64::MAX);
+
     fn run(rule: SteadyRule, hypotheses: &[(u64, &[u32])]) -> Vec<usize> {
         let mut promises = Promises::default();
-        hypotheses.iter().map(|(at, ids)| promises.advance(ids, &vec![2.0; ids.len()], SampleIndex(*at), Commit::Steady(rule))).collect()
+        hypotheses
+            .iter()
+            .map(|(at, ids)| promises.advance(ids, &vec![2.0; ids.len()], SampleIndex(*at), LAST, Commit::Steady(rule)))
+            .collect()
     }
 
     #[test]
@@ -109,7 +114,8 @@ mod tests {
     #[test]
     fn a_token_that_was_unsure_once_keeps_everything_behind_it_waiting() {
         let mut promises = Promises::default();
-        let mut next = |at, margins: &[f32]| promises.advance(&[1, 2, 3], margins, SampleIndex(at), Commit::Steady(RULE));
+        let mut next =
+            |at, margins: &[f32]| promises.advance(&[1, 2, 3], margins, SampleIndex(at), LAST, Commit::Steady(RULE));
         assert_eq!(next(100, &[9.0, 1.9, 9.0]), 0);
         assert_eq!(next(200, &[9.0, 9.0, 9.0]), 1);
         assert_eq!(next(300, &[9.0, 9.0, 9.0]), 1);
@@ -121,15 +127,22 @@ mod tests {
     }
 
     #[test]
-    fn a_promise_is_never_taken_back() {
-        assert_eq!(run(RULE, &[(100, &[1, 2, 3]), (200, &[1, 2, 3]), (300, &[1])]), [0, 2, 2]);
+    fn what_appeared_where_a_cut_may_fall_waits() {
+        let mut promises = Promises::default();
+        let mut next = |at, ids: &[u32]| {
+            promises.advance(ids, &vec![9.0; ids.len()], SampleIndex(at), SampleIndex(150), Commit::Steady(RULE))
+        };
+        assert_eq!(
+            [next(100, &[1, 2]), next(200, &[1, 2, 3]), next(300, &[1, 2, 3, 4]), next(400, &[1, 2, 3, 4])],
+            [0, 2, 2, 2]
+        );
     }
 
     #[test]
     fn nothing_is_promised_before_the_end_of_the_utterance() {
         let mut promises = Promises::default();
         for at in 1..9 {
-            assert_eq!(promises.advance(&[1, 2, 3], &[9.0; 3], SampleIndex(at * 16_000), Commit::Utterance), 0);
+            assert_eq!(promises.advance(&[1, 2, 3], &[9.0; 3], SampleIndex(at * 16_000), LAST, Commit::Utterance), 0);
         }
     }
 }
