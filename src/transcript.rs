@@ -10,7 +10,7 @@ pub struct Transcript {
     /// (official package: joined with commas).
     pub languages: Vec<String>,
     /// The texts of all segments, joined with a space where the script has spaces between words; with nothing between
-    /// them at the official limit of 1200 s, as the official package does.
+    /// them at the official limit of 1200 s without a detector, as the official package does.
     pub text: String,
     /// The pieces the recording was cut into.
     pub segments: Vec<Segment>,
