@@ -33,7 +33,7 @@ fn hear(model: &Model, golden: &Golden, clip: &Clip, prompt: &Decoded) -> Heard 
     let logits = session.logits(0).to_vec();
     let mut tokens = Vec::new();
     for _ in 0..TOKENS {
-        let token = most_likely(session.logits(0)).unwrap();
+        let token = most_likely(session.logits(0)).unwrap().token;
         session.append(&[Input::Tokens(&[token])], 1).unwrap();
         tokens.push(token);
     }

@@ -32,7 +32,7 @@ fn session(model: &Model) -> Box<dyn DecoderSession> {
 /// Decodes greedily from where the session is; returns the tokens.
 fn greedy(session: &mut dyn DecoderSession) -> Vec<u32> {
     let step = |_| {
-        let id = most_likely(session.logits(0)).unwrap();
+        let id = most_likely(session.logits(0)).unwrap().token;
         session.append(&[Input::Tokens(&[id])], 1).unwrap();
         id
     };
@@ -84,7 +84,7 @@ fn agree(pair: &Pair, cache: CacheType) {
     let mut is_bit_equal = oracle.logits() == session.logits(0);
     for step in 0..STEPS {
         let id = largest(oracle.logits());
-        assert_eq!(most_likely(session.logits(0)).unwrap(), id, "{name}: greedy token {step}");
+        assert_eq!(most_likely(session.logits(0)).unwrap().token, id, "{name}: greedy token {step}");
         session.append(&[Input::Tokens(&[id])], 1).unwrap();
         oracle.append(&[id]);
         worst = worst.max(distance(oracle.logits(), session.logits(0)));
@@ -179,7 +179,7 @@ fn rows_between_tokens_are_those_tokens() {
         swapped.swap(0, 1);
         let mut plain = Oracle::new(&theirs, CACHE);
         plain.append(&prompt);
-        let noticed = distance(plain.logits(), with_rows(&swapped).logits());
+        let noticed = distance(plain.logits(), with_rows(&swapped).logits(0));
         assert!(noticed > 10.0 * TOLERANCE, "{name}: two rows in the wrong order go unnoticed: {noticed:.1e}");
     }
 }
