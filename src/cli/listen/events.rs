@@ -286,6 +286,7 @@ pub mod tests {
             segment,
             why: EndReason::Pause,
             warnings: Vec::new(),
+            margins: Vec::new(),
             closest: 1.5,
             revisions_refused: 0,
             cost: StepCost::default(),
