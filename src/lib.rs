@@ -17,17 +17,24 @@
 //! [`transcribe`](transcribe()) is the offline driver. The library prints nothing and ends no process.
 
 pub mod audio;
+pub mod depths;
 pub mod endpoint;
 pub mod error;
+pub mod evaluation;
+pub mod importance;
 pub mod mel;
 pub mod model;
 pub mod options;
 pub mod recognizer;
+pub mod report;
+pub mod scoring;
 pub mod stream;
 pub mod text;
 pub mod transcribe;
 pub mod transcript;
+pub mod tuning;
 pub mod units;
+pub mod variants;
 
 pub use error::{Error, ErrorKind, Result};
 pub use model::{Model, ModelFiles, ModelOptions};
