@@ -2,6 +2,7 @@
 //!
 //! [`DecoderSession`] is the seam: today llama.cpp stands behind it, an own graph can take its place.
 
+use super::watch::Watch;
 use crate::error::{Error, Result};
 use std::sync::Arc;
 
@@ -66,8 +67,21 @@ impl DecoderSession for Llama {
 }
 
 /// Opens a session over shared weights.
-pub(crate) fn open(model: &Arc<ggml::llama::Model>, capacity: usize, threads: usize, cache: CacheType) -> Result<Box<dyn DecoderSession>> {
-    let options = ggml::llama::SessionOptions { context_length: capacity, rows_at_once: ROWS_AT_ONCE, outputs_at_once: OUTPUTS_AT_ONCE, threads, cache };
+pub(crate) fn open(
+    model: &Arc<ggml::llama::Model>,
+    capacity: usize,
+    threads: usize,
+    cache: CacheType,
+    watch: &Watch,
+) -> Result<Box<dyn DecoderSession>> {
+    let options = ggml::llama::SessionOptions {
+        context_length: capacity,
+        rows_at_once: ROWS_AT_ONCE,
+        outputs_at_once: OUTPUTS_AT_ONCE,
+        threads,
+        cache,
+        watch: watch.products(),
+    };
     let session = ggml::llama::Session::new(model, options).map_err(|error| Error::internal(format!("decoder: {error}; try a shorter --segment-seconds")))?;
     Ok(Box::new(Llama { session, capacity }))
 }

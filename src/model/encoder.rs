@@ -9,6 +9,7 @@
 //! memory needed does not grow with the recording.
 
 use super::config::{CHUNK_FRAMES, EncoderConfig, MEL_BINS, WINDOW_CHUNKS, encoder_tokens};
+use super::watch::Watch;
 use crate::error::{Error, Result};
 use crate::mel::LogMel;
 use ggml::graph::{Arena, Executor, Node};
@@ -17,6 +18,7 @@ use ggml::{Backend, quantize};
 use qasr_format::schema::tensors::encoder_layer_part::{ATTN_K, ATTN_OUT, ATTN_Q, ATTN_V, FFN_DOWN, FFN_UP, LN1, LN2};
 use qasr_format::schema::tensors::{self, Which};
 use qasr_format::{Gguf, TensorInfo};
+use std::cell::RefCell;
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -47,6 +49,39 @@ pub struct Encoder {
     executor: Mutex<Executor>,
     /// `[13, width]`: what is added to the rows of every chunk.
     positions: Vec<f32>,
+    watch: Watch,
+}
+
+/// Where in the encoder watched rows lie.
+enum Sight {
+    /// In front of the matrix of this name.
+    Product(String),
+    /// Behind this layer.
+    Layer(usize),
+}
+
+/// A graph of the encoder while it is built: its arena, and the nodes to look at, where somebody watches.
+#[derive(Clone, Copy)]
+struct Building<'a> {
+    arena: &'a Arena,
+    sights: Option<&'a RefCell<Vec<(Sight, Node<'a>)>>>,
+}
+
+impl<'a> Building<'a> {
+    /// Marks `rows` for the watcher. A copy, as a view would be overwritten with what it looks at.
+    fn look(&self, sight: impl FnOnce() -> Sight, rows: Node<'a>) -> ggml::Result<()> {
+        if let Some(sights) = self.sights {
+            let copy = self.arena.contiguous(rows)?;
+            sights.borrow_mut().push((sight(), copy));
+        }
+        Ok(())
+    }
+
+    /// `rows` times the weight of this name.
+    fn product(&self, weights: &'a Weights, name: &str, rows: Node<'a>) -> Built<'a> {
+        self.look(|| Sight::Product(name.to_owned()), rows)?;
+        self.arena.mul_mat(weights.get(name)?, rows)
+    }
 }
 
 fn internal(error: ggml::Error) -> Error {
@@ -58,13 +93,13 @@ type Built<'a> = ggml::Result<Node<'a>>;
 
 impl Encoder {
     /// Maps the encoder's weights. The file has been checked against `config`.
-    pub(crate) fn open(file: &Gguf, config: EncoderConfig, threads: usize, repack: bool) -> Result<Self> {
+    pub(crate) fn open(file: &Gguf, config: EncoderConfig, threads: usize, repack: bool, watch: &Watch) -> Result<Self> {
         let refused = |error: ggml::Error| Error::model(format!("{}: {error}", file.path().display()));
         let backend = Backend::cpu(threads).map_err(refused)?;
         let specs: Vec<TensorSpec> = file.tensors().iter().map(spec).collect();
         let weights = Arc::new(Weights::map(file.path(), &specs, &backend, repack).map_err(refused)?);
         let positions = read_positions(file, config.sizes.width as usize)?;
-        Ok(Self { config, weights, executor: Mutex::new(Executor::new(backend).map_err(refused)?), positions })
+        Ok(Self { config, weights, executor: Mutex::new(Executor::new(backend).map_err(refused)?), positions, watch: watch.clone() })
     }
 
     /// Its sizes.
@@ -99,21 +134,36 @@ impl Encoder {
         }
         let width = self.config.sizes.width as usize;
         let positions: Vec<f32> = self.positions.iter().copied().cycle().take(tokens * width).collect();
-        let arena = Arena::new(16 + 48 * self.config.sizes.layers).map_err(internal)?;
+        // Watching adds a copy for each of the six products and the end of a layer.
+        let arena = Arena::new(24 + 56 * self.config.sizes.layers).map_err(internal)?;
+        let sights = RefCell::new(Vec::new());
+        let building = Building { arena: &arena, sights: self.watch.watcher().map(|_| &sights) };
         let build = || -> ggml::Result<_> {
             let stem = arena.input(&[self.stem_row(), tokens])?;
             let added = arena.input(&[width, tokens])?;
-            let mut x = arena.add(arena.mul_mat(self.weights.get(tensors::CONV_OUT)?, stem)?, added)?;
+            let mut x = arena.add(building.product(&self.weights, tensors::CONV_OUT, stem)?, added)?;
             for layer in 0..self.config.sizes.layers {
-                x = self.layer(&arena, layer, x)?;
+                x = self.layer(building, layer, x)?;
+                building.look(|| Sight::Layer(layer), x)?;
             }
             let x = self.layer_norm(&arena, x, |which| tensors::encoder_part(tensors::POST_LN, which))?;
-            let x = self.linear(&arena, x, |which| tensors::encoder_part(tensors::PROJ1, which))?;
-            let x = self.linear(&arena, arena.gelu_erf(x)?, |which| tensors::encoder_part(tensors::PROJ2, which))?;
+            let x = self.linear(building, x, |which| tensors::encoder_part(tensors::PROJ1, which))?;
+            let x = self.linear(building, arena.gelu_erf(x)?, |which| tensors::encoder_part(tensors::PROJ2, which))?;
             Ok((stem, added, x))
         };
         let (stem, added, output) = build().map_err(internal)?;
-        self.run(&arena, &[(stem, rows), (added, &positions)], output)
+        let sights = sights.borrow();
+        let outputs: Vec<Node<'_>> = std::iter::once(output).chain(sights.iter().map(|(_, rows)| *rows)).collect();
+        let mut values = self.run(&arena, &[(stem, rows), (added, &positions)], &outputs)?.into_iter();
+        let output = values.next().unwrap_or_default();
+        for ((sight, node), rows) in sights.iter().zip(values) {
+            match (sight, self.watch.watcher()) {
+                (Sight::Product(weight), Some(watcher)) => watcher.product(weight, node.dims()[0], &rows),
+                (Sight::Layer(layer), Some(watcher)) => watcher.encoder_layer(*layer, node.dims()[0], &rows),
+                (_, None) => {}
+            }
+        }
+        Ok(output)
     }
 
     /// The convolution stem alone, before `conv_out`: `[tokens, channels * 16]`. Chunks of 100 frames do not know of each
@@ -165,11 +215,12 @@ impl Encoder {
             Ok((input, x))
         };
         let (input, output) = build().map_err(internal)?;
-        self.run(&arena, &[(input, image)], output)
+        Ok(self.run(&arena, &[(input, image)], &[output])?.into_iter().next().unwrap_or_default())
     }
 
     /// A pre-norm block: `x += out(attention(LN(x)))`, `x += down(GELU(up(LN(x))))`.
-    fn layer<'a>(&'a self, arena: &'a Arena, layer: usize, x: Node<'a>) -> Built<'a> {
+    fn layer<'a>(&'a self, building: Building<'a>, layer: usize, x: Node<'a>) -> Built<'a> {
+        let arena = building.arena;
         let name = |part: &'static str| move |which| tensors::encoder_layer(layer, part, which);
         let [width, tokens, ..] = x.dims();
         let heads = self.config.heads;
@@ -177,24 +228,24 @@ impl Encoder {
         let split = |x: Node<'a>| arena.permute(arena.reshape(x, [head, heads, tokens, 1])?, [0, 2, 1, 3]);
 
         let normed = self.layer_norm(arena, x, name(LN1))?;
-        let q = arena.contiguous(split(self.linear(arena, normed, name(ATTN_Q))?)?)?;
-        let k = arena.contiguous(split(self.linear(arena, normed, name(ATTN_K))?)?)?;
-        let v = arena.reshape(self.linear(arena, normed, name(ATTN_V))?, [head, heads, tokens, 1])?;
+        let q = arena.contiguous(split(self.linear(building, normed, name(ATTN_Q))?)?)?;
+        let k = arena.contiguous(split(self.linear(building, normed, name(ATTN_K))?)?)?;
+        let v = arena.reshape(self.linear(building, normed, name(ATTN_V))?, [head, heads, tokens, 1])?;
         let v = arena.contiguous(arena.permute(v, [1, 2, 0, 3])?)?; // [tokens, head, heads]
         let weights = arena.soft_max(arena.mul_mat(k, q)?, 1.0 / (head as f32).sqrt())?;
         let mixed = arena.mul_mat(v, weights)?; // [head, tokens, heads]
         let mixed = arena.contiguous(arena.permute(mixed, [0, 2, 1, 3])?)?;
         let mixed = arena.reshape(mixed, [width, tokens, 1, 1])?;
-        let x = arena.add(self.linear(arena, mixed, name(ATTN_OUT))?, x)?;
+        let x = arena.add(self.linear(building, mixed, name(ATTN_OUT))?, x)?;
 
         let normed = self.layer_norm(arena, x, name(LN2))?;
-        let inner = arena.gelu_erf(self.linear(arena, normed, name(FFN_UP))?)?;
-        arena.add(self.linear(arena, inner, name(FFN_DOWN))?, x)
+        let inner = arena.gelu_erf(self.linear(building, normed, name(FFN_UP))?)?;
+        arena.add(self.linear(building, inner, name(FFN_DOWN))?, x)
     }
 
-    fn linear<'a>(&'a self, arena: &'a Arena, x: Node<'a>, name: impl Fn(Which) -> String) -> Built<'a> {
-        let y = arena.mul_mat(self.weights.get(&name(Which::Weight))?, x)?;
-        arena.add(y, self.weights.get(&name(Which::Bias))?)
+    fn linear<'a>(&'a self, building: Building<'a>, x: Node<'a>, name: impl Fn(Which) -> String) -> Built<'a> {
+        let y = building.product(&self.weights, &name(Which::Weight), x)?;
+        building.arena.add(y, self.weights.get(&name(Which::Bias))?)
     }
 
     fn layer_norm<'a>(&'a self, arena: &'a Arena, x: Node<'a>, name: impl Fn(Which) -> String) -> Built<'a> {
@@ -202,8 +253,8 @@ impl Encoder {
         arena.add(y, self.weights.get(&name(Which::Bias))?)
     }
 
-    fn run(&self, arena: &Arena, inputs: &[(Node<'_>, &[f32])], output: Node<'_>) -> Result<Vec<f32>> {
-        self.executor.lock().unwrap_or_else(PoisonError::into_inner).run(arena, inputs, output).map_err(internal)
+    fn run(&self, arena: &Arena, inputs: &[(Node<'_>, &[f32])], outputs: &[Node<'_>]) -> Result<Vec<Vec<f32>>> {
+        self.executor.lock().unwrap_or_else(PoisonError::into_inner).run_all(arena, inputs, outputs).map_err(internal)
     }
 }
 

@@ -10,9 +10,11 @@ pub mod encoder;
 pub mod files;
 mod keys;
 mod open;
+pub mod watch;
 
 pub use config::{DecoderConfig, EncoderConfig};
 pub use decoder::{CacheType, DecoderSession};
 pub use encoder::{AudioEmbeddings, Encoder};
 pub use files::ModelFiles;
 pub use open::{Model, ModelInfo, ModelOptions};
+pub use watch::{Watch, Watcher};

@@ -3,6 +3,7 @@
 use super::config::{DecoderConfig, EncoderConfig};
 use super::decoder::{self, CacheType, DecoderSession};
 use super::encoder::{Encoder, spec};
+use super::watch::Watch;
 use super::{ModelFiles, check, demo};
 use crate::error::{Error, Result};
 use crate::text::{ControlTokens, Tokenizer, Vocabulary};
@@ -28,11 +29,13 @@ pub struct ModelOptions {
     pub cache: CacheType,
     /// Read every stored scale once and refuse files with infinite or undefined ones.
     pub check_scales: bool,
+    /// Who sees what passes through the model, for measuring.
+    pub watch: Watch,
 }
 
 impl Default for ModelOptions {
     fn default() -> Self {
-        Self { threads: 0, mmap: true, repack: true, cache: CacheType::F16, check_scales: true }
+        Self { threads: 0, mmap: true, repack: true, cache: CacheType::F16, check_scales: true, watch: Watch::default() }
     }
 }
 
@@ -64,6 +67,7 @@ struct Inner {
     tokenizer: Tokenizer,
     threads: usize,
     cache: CacheType,
+    watch: Watch,
     info: ModelInfo,
     load_time: Duration,
 }
@@ -94,7 +98,7 @@ impl Model {
             let vocabulary = decoder_config.sizes.vocabulary as usize;
             let decoder = scope.spawn(move || ggml::llama::Model::load(&files.decoder, decoder_config.arch.name(), vocabulary, load));
             let rest = || -> Result<_> {
-                let encoder = Encoder::open(&encoder_file, encoder_config, threads, options.repack)?;
+                let encoder = Encoder::open(&encoder_file, encoder_config, threads, options.repack, &options.watch)?;
                 let tokenizer = read_tokenizer(&decoder_file)?;
                 if options.check_scales {
                     check::finite(&encoder_file)?;
@@ -110,7 +114,10 @@ impl Model {
         let decoder = decoder.map_err(|error| Error::model(format!("{}: llama.cpp could not load it: {error}", files.decoder.display())))?;
         let info = describe(&decoder_file, &encoder_file);
         let load_time = start.elapsed();
-        Ok(Self { inner: Arc::new(Inner { encoder, decoder, decoder_config, tokenizer, threads, cache: options.cache, info, load_time }) })
+        let (cache, watch) = (options.cache, options.watch.clone());
+        Ok(Self {
+            inner: Arc::new(Inner { encoder, decoder, decoder_config, tokenizer, threads, cache, watch, info, load_time }),
+        })
     }
 
     /// Opens the demo model that travels inside the program.
@@ -137,7 +144,7 @@ impl Model {
 
     /// A fresh decoding session of at least `capacity` positions over the shared weights.
     pub fn session(&self, capacity: usize) -> Result<Box<dyn DecoderSession>> {
-        decoder::open(&self.inner.decoder, capacity, self.inner.threads, self.inner.cache)
+        decoder::open(&self.inner.decoder, capacity, self.inner.threads, self.inner.cache, &self.inner.watch)
     }
 
     /// The vocabulary.

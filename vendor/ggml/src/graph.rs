@@ -303,6 +303,12 @@ impl Executor {
     /// Computes `output` from `inputs`, each with as many values as its node. Errors: an input of another length,
     /// a graph too large, memory that is not there.
     pub fn run(&mut self, arena: &Arena, inputs: &[(Node<'_>, &[f32])], output: Node<'_>) -> Result<Vec<f32>> {
+        let outputs = self.run_all(arena, inputs, &[output])?;
+        outputs.into_iter().next().ok_or_else(|| Error::new("a graph without output"))
+    }
+
+    /// Computes several outputs in one go. Errors as [`Self::run`].
+    pub fn run_all(&mut self, arena: &Arena, inputs: &[(Node<'_>, &[f32])], outputs: &[Node<'_>]) -> Result<Vec<Vec<f32>>> {
         for (node, values) in inputs {
             if node.role != Kind::Input(arena.id) {
                 return Err(Error::new("values for a node that is no input of this graph"));
@@ -311,19 +317,23 @@ impl Executor {
                 return Err(Error::new(format!("{} values for an input of {:?}", values.len(), node.dims())));
             }
         }
-        if output.role != Kind::Result(arena.id) {
-            return Err(Error::new("an output that this arena did not compute"));
-        }
-        if output.kind() != sys::GGML_TYPE_F32 || !output.is_contiguous() {
-            return Err(Error::new("an output that is not contiguous f32"));
+        for output in outputs {
+            if output.role != Kind::Result(arena.id) {
+                return Err(Error::new("an output that this arena did not compute"));
+            }
+            if output.kind() != sys::GGML_TYPE_F32 || !output.is_contiguous() {
+                return Err(Error::new("an output that is not contiguous f32"));
+            }
         }
         arena.close()?;
         // SAFETY: the arena was sized with the overhead of one such graph, and this is the first.
         let graph = unsafe { sys::ggml_new_graph_custom(arena.context.raw(), graph_size(arena.max_nodes), false) };
-        // SAFETY: the node is live.
-        unsafe { sys::ggml_set_output(output.ptr()) };
-        // SAFETY: graph and node are live; the graph has room for every node the arena can hold and their operands.
-        unsafe { sys::ggml_build_forward_expand(graph, output.ptr()) };
+        for output in outputs {
+            // SAFETY: the node is live.
+            unsafe { sys::ggml_set_output(output.ptr()) };
+            // SAFETY: graph and node are live; the graph has room for every node the arena can hold and their operands.
+            unsafe { sys::ggml_build_forward_expand(graph, output.ptr()) };
+        }
         // SAFETY: allocator and graph are live.
         if !unsafe { sys::ggml_gallocr_alloc_graph(self.allocator.as_ptr(), graph) } {
             return Err(Error::new("not enough memory for the graph"));
@@ -341,10 +351,13 @@ impl Executor {
         if status != sys::GGML_STATUS_SUCCESS {
             return Err(Error::new(format!("ggml could not compute the graph (status {status})")));
         }
-        let mut values = vec![0f32; output.len()];
-        // SAFETY: the output is allocated and holds exactly that many f32 values.
-        unsafe { sys::ggml_backend_tensor_get(output.ptr(), values.as_mut_ptr().cast(), 0, size_of_val(values.as_slice())) };
-        Ok(values)
+        let read = |output: &Node<'_>| {
+            let mut values = vec![0f32; output.len()];
+            // SAFETY: the output is allocated and holds exactly that many f32 values.
+            unsafe { sys::ggml_backend_tensor_get(output.ptr(), values.as_mut_ptr().cast(), 0, size_of_val(values.as_slice())) };
+            values
+        };
+        Ok(outputs.iter().map(read).collect())
     }
 }
 
@@ -364,6 +377,24 @@ mod tests {
         assert_eq!(product.dims(), [3, 2, 1, 1]);
         let values = executor().run(&arena, &[(a, &[1., 2., 3., 4., 5., 6.]), (b, &[1., 0., 0., 1.])], product).expect("runs");
         assert_eq!(values, [1., 3., 5., 2., 4., 6.]);
+    }
+
+    /// What lies on the way must not be overwritten by what comes after it.
+    #[test]
+    fn several_outputs_are_all_there_at_the_end() {
+        let arena = Arena::new(8).expect("arena");
+        let a = arena.input(&[2]).expect("a");
+        let double = arena.add(a, a).expect("2a");
+        let mut x = double;
+        for _ in 0..4 {
+            x = arena.add(x, a).expect("one more");
+        }
+        let values = executor().run_all(&arena, &[(a, &[1., 2.])], &[double, x]).expect("runs");
+        assert_eq!(values, [[2., 4.], [6., 12.]]);
+        let other = Arena::new(2).expect("arena");
+        let b = other.input(&[2]).expect("b");
+        let sum = other.add(b, b).expect("sum");
+        assert!(executor().run_all(&other, &[(b, &[1., 2.])], &[sum, x]).is_err(), "an output of another arena");
     }
 
     #[test]

@@ -3,7 +3,8 @@
 
 use crate::{Error, Result, backend, log, threads};
 use ggml_sys as sys;
-use std::ffi::{CString, c_char};
+use std::ffi::{CStr, CString, c_char, c_void};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::ptr::NonNull;
 use std::sync::Arc;
@@ -83,6 +84,41 @@ impl Model {
     }
 }
 
+/// llama.cpp's evaluation callback. Asked before an operation whether its result is wanted, it says yes to products with
+/// a weight; told that such a one is done, it hands the other operand to the [`Watch`] that `watch` points to.
+///
+/// SAFETY: `tensor` must be a node of the graph being computed, with its operands, and `watch` point to a live [`Watch`].
+unsafe extern "C" fn report_products(tensor: *mut sys::ggml_tensor, ask: bool, watch: *mut c_void) -> bool {
+    // SAFETY: the caller gives a live node.
+    let node = unsafe { &*tensor };
+    let (weight, rows) = (node.src[0], node.src[1]);
+    if node.op != sys::GGML_OP_MUL_MAT || weight.is_null() || rows.is_null() {
+        return !ask;
+    }
+    // SAFETY: operands of a live node are live, and their names end with a zero inside their field.
+    let name = unsafe { CStr::from_ptr((*weight).name.as_ptr()) }.to_string_lossy();
+    // SAFETY: as above.
+    let kind = unsafe { (*rows).type_ };
+    // SAFETY: as above.
+    let is_plain = kind == sys::GGML_TYPE_F32 && unsafe { sys::ggml_is_contiguous(rows) };
+    let is_wanted = is_plain && name.ends_with(".weight");
+    if ask || !is_wanted {
+        return is_wanted || !ask;
+    }
+    // SAFETY: as above.
+    let extents = unsafe { (*rows).ne };
+    // SAFETY: as above.
+    let bytes = unsafe { sys::ggml_nbytes(rows) };
+    let mut values = vec![0f32; bytes / size_of::<f32>()];
+    // SAFETY: the operand was computed, is contiguous f32 and has exactly so many bytes.
+    unsafe { sys::ggml_backend_tensor_get(rows, values.as_mut_ptr().cast(), 0, bytes) };
+    // SAFETY: the session keeps the watch in its box for as long as the context lives.
+    let watch = unsafe { &*watch.cast::<Watch>() };
+    // A panic must not cross C; without a result the pass goes on, and what watched has to notice that it failed.
+    let _ = catch_unwind(AssertUnwindSafe(|| watch(&name, extents[0] as usize, &values)));
+    true
+}
+
 /// A path as C wants it: its bytes where paths are bytes, UTF-8 elsewhere.
 fn c_path(path: &Path) -> Result<CString> {
     #[cfg(unix)]
@@ -127,7 +163,7 @@ pub enum CacheType {
 }
 
 /// What a session needs to know in advance.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone)]
 pub struct SessionOptions {
     /// Positions it can hold.
     pub context_length: usize,
@@ -139,7 +175,13 @@ pub struct SessionOptions {
     pub threads: usize,
     /// Storage of the attention cache.
     pub cache: CacheType,
+    /// Who watches the products, if anybody.
+    pub watch: Option<Watch>,
 }
+
+/// Sees the rows that a weight matrix multiplies: its name, values per row, the rows. Called while a batch is computed,
+/// once for every product.
+pub type Watch = Arc<dyn Fn(&str, usize, &[f32]) + Send + Sync>;
 
 /// What goes into the decoder next, in order.
 #[derive(Debug, Clone, Copy)]
@@ -161,6 +203,8 @@ pub struct Session {
     /// Entries of the last batch, and for how many of its last ones there are logits.
     entries: usize,
     outputs: usize,
+    /// What the context's callback points to: it stays in its place for as long as the context lives.
+    _watch: Option<Box<Watch>>,
 }
 
 // SAFETY: a context has no thread affinity; every step takes `&mut self`, and logits borrow the session.
@@ -200,8 +244,14 @@ impl Session {
         if options.cache == CacheType::F32 {
             params.flash_attn_type = sys::LLAMA_FLASH_ATTN_TYPE_DISABLED;
         }
+        let watch = options.watch.map(Box::new);
+        if let Some(watch) = &watch {
+            params.cb_eval = Some(report_products);
+            params.cb_eval_user_data = std::ptr::from_ref::<Watch>(watch).cast_mut().cast();
+        }
         log::take_errors();
-        // SAFETY: the model is live and outlives the context (`Arc` below); all pointers in the parameters are null.
+        // SAFETY: the model is live and outlives the context (`Arc` below), as does what the callback points to (the box
+        // is kept with it); all other pointers in the parameters are null.
         let raw = unsafe { sys::llama_init_from_model(model.raw.as_ptr(), params) };
         let raw = NonNull::new(raw).ok_or_else(|| Error::new(format!("no decoder session: {}", log::take_errors())))?;
         // SAFETY: the context is live.
@@ -212,7 +262,7 @@ impl Session {
             return Err(Error::new("no decoder batch: not enough memory"));
         };
         let outputs_at_once = params.n_outputs_max as usize;
-        Ok(Self { raw, batch, model: Arc::clone(model), position: 0, context_length: options.context_length, outputs_at_once, entries: 0, outputs: 0 })
+        Ok(Self { raw, batch, model: Arc::clone(model), position: 0, context_length: options.context_length, outputs_at_once, entries: 0, outputs: 0, _watch: watch })
     }
 
     /// Positions filled so far.
