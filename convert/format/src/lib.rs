@@ -1,9 +1,12 @@
 //! The contract between the writer and the readers of our model files: the GGUF container ([`gguf`]), the types
-//! tensors are stored in ([`GgmlType`]) and the name of every key and tensor ([`schema`]). Standard library only.
+//! tensors are stored in ([`GgmlType`]), the name of every key and tensor ([`schema`]), and the files that say which
+//! columns of a matrix matter ([`imatrix`]). Standard library only.
 
 pub mod gguf;
+pub mod imatrix;
 pub mod schema;
 pub mod types;
 
 pub use gguf::{Gguf, GgufError, TensorInfo, Value};
+pub use imatrix::{ColumnSums, Importance};
 pub use types::GgmlType;

@@ -12,11 +12,11 @@ pub struct GgufError {
 }
 
 impl GgufError {
-    pub(super) fn malformed(path: &Path, message: impl Into<String>) -> Self {
+    pub(crate) fn malformed(path: &Path, message: impl Into<String>) -> Self {
         Self { path: path.to_path_buf(), message: message.into(), is_io: false }
     }
 
-    pub(super) fn io(path: &Path, doing: &str, error: &std::io::Error) -> Self {
+    pub(crate) fn io(path: &Path, doing: &str, error: &std::io::Error) -> Self {
         Self { path: path.to_path_buf(), message: format!("cannot {doing}: {error}"), is_io: true }
     }
 
