@@ -7,7 +7,10 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use qasr::Model;
+use qasr::audio::{ReadOptions, read_path};
+use qasr::depths::Clip;
 use qasr::model::{CacheType, ModelFiles, ModelOptions};
+use qasr::text::Language;
 use qasr_convert::{ConvertOptions, Recipe};
 use quant_tests::golden::{Golden, committed_folder};
 use sha2::{Digest, Sha256};
@@ -99,4 +102,22 @@ pub fn open(files: &ModelFiles) -> Model {
 /// The checkpoint of the demo model that ships inside the program.
 pub fn demo_checkpoint() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../convert/demo/checkpoint")
+}
+
+/// A committed recording by the name of its file: `six_words` or `sample`.
+pub fn recording(name: &str) -> Clip {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let (file, text) = match name {
+        "six_words" => ("tests/recordings/six_words.wav", "seven six nine two five go"),
+        "sample" => ("convert/demo/sample.flac", "one two three"),
+        other => panic!("no recording is called {other}"),
+    };
+    let recording = read_path(&root.join(file), &ReadOptions::default()).unwrap();
+    Clip {
+        name: name.into(),
+        samples: recording.pcm.samples().into(),
+        condition: "clean".into(),
+        language: Language::find("English"),
+        text: Some(text.into()),
+    }
 }
