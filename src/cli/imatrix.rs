@@ -1,0 +1,90 @@
+//! `qasr imatrix`: which columns of every matrix matter, from audio.
+
+use super::exit::Exit;
+use super::messages::Messages;
+use super::shared::{ModelArgs, TextArgs};
+use clap::Args;
+use qasr::error::{Error, Result};
+use qasr::evaluation::Manifest;
+use qasr::importance::{self, Collected, Progress};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+const NOTES: &str = "\
+Transcribes the recordings and adds up the squares of what every matrix of
+encoder and decoder multiplies. `qasr quantize --imatrix` and `convert --imatrix`
+then spend the bits of every matrix where they count. The file is llama.cpp's own
+imatrix format, which llama-quantize reads too.
+
+Take a model of 16 bits, and recordings like those to come: several languages,
+long ones, noisy ones. An importance matrix from one language harms the others.
+
+Example:
+  qasr imatrix calibration.tsv -m Qwen3-ASR-0.6B-bf16.gguf -o Qwen3-ASR-0.6B.imatrix.gguf";
+
+/// Collect an importance matrix for quantization from recordings
+#[derive(Debug, Args)]
+#[command(after_help = NOTES, arg_required_else_help = true)]
+pub struct ImatrixArgs {
+    /// Lists of recordings: TSV with a header line and a column `file`, or JSONL
+    #[arg(value_name = "MANIFEST", required = true)]
+    pub manifests: Vec<PathBuf>,
+
+    #[command(flatten)]
+    pub model: ModelArgs,
+
+    #[command(flatten)]
+    pub text: TextArgs,
+
+    /// File to write
+    #[arg(short = 'o', long, value_name = "GGUF", required = true)]
+    pub output: PathBuf,
+
+    /// Only warnings and errors
+    #[arg(long, help_heading = "Messages")]
+    pub no_prints: bool,
+
+    /// Show progress even where standard error is not a terminal [also -pp]
+    #[arg(long, alias = "print-progress", help_heading = "Messages")]
+    pub progress: bool,
+}
+
+/// Runs the subcommand.
+pub fn run(args: &ImatrixArgs) -> Exit {
+    let messages = Messages::new(args.no_prints, args.progress);
+    match collect(args, &messages) {
+        Ok(collected) if collected.failed.is_empty() => Exit::Success,
+        Ok(_) => Exit::BadAudio,
+        Err(error) => {
+            messages.clear_progress();
+            messages.failure(&error)
+        }
+    }
+}
+
+fn collect(args: &ImatrixArgs, messages: &Messages) -> Result<Collected> {
+    let manifest = Manifest::read_all(&args.manifests)?;
+    let mut show = |progress: Progress<'_>| messages.progress("listening", progress.done as u64, progress.total as u64);
+    let open = |watch| args.model.open_watched(messages, watch).map(|open| open.model);
+    let collected = importance::collect(open, &manifest, &args.text.options(), &mut show)?;
+    messages.clear_progress();
+    for (_, error) in &collected.failed {
+        messages.error(error);
+    }
+    let written = collected.importance.write(&args.output);
+    written.map_err(|error| Error::output(error.to_string()))?;
+    let mut languages: BTreeMap<&str, usize> = BTreeMap::new();
+    for entry in &manifest.entries {
+        *languages.entry(entry.language.map_or("unnamed", |language| language.name())).or_default() += 1;
+    }
+    let languages: Vec<String> = languages.iter().map(|(name, count)| format!("{count} {name}")).collect();
+    messages.note(format_args!(
+        "wrote {}: {} matrices, from {} recordings of {:.0} s ({})",
+        args.output.display(),
+        collected.importance.matrices.len(),
+        collected.recordings,
+        collected.seconds,
+        languages.join(", "),
+    ));
+    Ok(collected)
+}

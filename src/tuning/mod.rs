@@ -1,0 +1,12 @@
+//! Finds the types that cost least: sensitivity of each group of tensors, then the best choice under a budget.
+//!
+//! ```text
+//! each group at each type ─ measured alone ─▶ Sensitivity ─ choice ─▶ the best combinations ─ measured whole ─▶ Found
+//! ```
+
+mod choice;
+mod groups;
+mod search;
+
+pub use groups::Group;
+pub use search::{Budget, Found, Measured, Sensitivity, Trial, search, sensitivities};
