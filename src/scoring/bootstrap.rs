@@ -1,0 +1,100 @@
+//! How sure one can be of an error rate: the files are drawn again and again, with repeats, and the rate of every draw
+//! is noted. Files are drawn, not words, because errors in one recording are not independent of each other.
+
+use super::Errors;
+use serde::{Deserialize, Serialize};
+
+/// How to draw. The same seed gives the same interval, on every machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Bootstrap {
+    /// How often.
+    pub resamples: usize,
+    /// Where the random numbers start.
+    pub seed: u64,
+}
+
+impl Default for Bootstrap {
+    fn default() -> Self {
+        Self { resamples: 10_000, seed: 0x51A5_12ED }
+    }
+}
+
+/// Where an error rate lies with 95 % confidence (percentiles 2.5 and 97.5). Rates, not percent.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Interval {
+    pub low: f64,
+    pub high: f64,
+}
+
+/// How much the second of two systems differs from the first, in percentage points: positive is worse.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Difference {
+    /// The difference itself.
+    pub points: f64,
+    /// Lower end of its 95 % interval.
+    pub low: f64,
+    /// Upper end.
+    pub high: f64,
+}
+
+/// The interval of the error rate over files, one value of `files` for each. `None` with fewer than two files that have
+/// anything in their truth: one recording says nothing about how recordings differ. Draws without any truth are left
+/// out.
+pub fn interval(files: &[Errors], bootstrap: Bootstrap) -> Option<Interval> {
+    if files.iter().filter(|file| file.reference > 0).count() < 2 {
+        return None;
+    }
+    let rate = |draw: &[usize]| draw.iter().map(|at| files[*at]).sum::<Errors>().rate();
+    let (low, high) = percentiles(files.len(), bootstrap, rate)?;
+    Some(Interval { low, high })
+}
+
+/// How `second` differs from `first` on the same files in the same order, drawn together: what makes a file hard for
+/// both does not widen the interval. `None` for lists of different length, and where [`interval`] gives none.
+pub fn paired(first: &[Errors], second: &[Errors], bootstrap: Bootstrap) -> Option<Difference> {
+    let both = first.iter().zip(second).filter(|(one, other)| one.reference > 0 && other.reference > 0);
+    if first.len() != second.len() || both.count() < 2 {
+        return None;
+    }
+    let points = |one: Errors, other: Errors| Some(100.0 * (other.rate()? - one.rate()?));
+    let of = |draw: &[usize]| points(draw.iter().map(|at| first[*at]).sum(), draw.iter().map(|at| second[*at]).sum());
+    let (low, high) = percentiles(first.len(), bootstrap, of)?;
+    Some(Difference { points: points(first.iter().copied().sum(), second.iter().copied().sum())?, low, high })
+}
+
+/// Percentiles 2.5 and 97.5 of a value over draws of `files` places.
+fn percentiles(files: usize, bootstrap: Bootstrap, value: impl Fn(&[usize]) -> Option<f64>) -> Option<(f64, f64)> {
+    let mut random = Random::new(bootstrap.seed);
+    let mut draw = vec![0; files];
+    let mut values = Vec::with_capacity(bootstrap.resamples);
+    for _ in 0..bootstrap.resamples {
+        draw.iter_mut().for_each(|at| *at = random.below(files));
+        values.extend(value(&draw));
+    }
+    values.sort_by(f64::total_cmp);
+    let last = values.len().checked_sub(1)?;
+    let at = |fraction: f64| values[(fraction * last as f64).round() as usize];
+    Some((at(0.025), at(0.975)))
+}
+
+/// Random numbers that are the same everywhere (SplitMix64).
+pub(super) struct Random(u64);
+
+impl Random {
+    pub fn new(seed: u64) -> Self {
+        Self(seed)
+    }
+
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        mixed ^ (mixed >> 31)
+    }
+
+    /// A number below `end`, every one as likely as the others.
+    pub fn below(&mut self, end: usize) -> usize {
+        ((u128::from(self.next()) * end as u128) >> 64) as usize
+    }
+}
