@@ -6,12 +6,14 @@
 
 mod checkpoint;
 mod config;
+pub mod distance;
 mod error;
 mod header;
 mod inspect;
 mod map;
 mod numbers;
 mod plan;
+pub mod random;
 mod recipe;
 mod safetensors;
 pub mod tiny;

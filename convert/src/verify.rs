@@ -60,7 +60,7 @@ pub(crate) fn verify(
                 Source::Checkpoint(source) => checkpoint.read(source, row * row_len, row_len)?,
                 Source::Positions => position_table(row + 1, row_len).split_off((row * row_len) as usize),
             };
-            let got = read_row(&file, info, row).map_err(&damaged)?;
+            let got = read_rows(&file, info, row, 1).map_err(&damaged)?;
             if let Some(column) = first_outside(&wanted, &got, info.kind) {
                 return Err(damaged(format!(
                     "tensor '{name}' of {}, row {row}, column {column} is {} instead of {}",
@@ -82,12 +82,19 @@ fn sampled(rows: u64) -> Vec<u64> {
     (0..count).map(|i| if count < 2 { 0 } else { i * (rows - 1) / (count - 1) }).collect()
 }
 
-fn read_row(file: &File, info: &TensorInfo, row: u64) -> std::result::Result<Vec<f32>, String> {
+/// The values of `rows` rows of a tensor from row `first` on. The file's header has been checked, so the tensor lies
+/// inside the file.
+pub(crate) fn read_rows(
+    file: &File,
+    info: &TensorInfo,
+    first: u64,
+    rows: u64,
+) -> std::result::Result<Vec<f32>, String> {
     let row_len = info.row_len();
     let bytes = info.kind.row_bytes(row_len).unwrap_or(0);
-    let mut buffer = vec![0; bytes as usize];
-    read_at(file, &mut buffer, info.offset + row * bytes).map_err(|e| e.to_string())?;
-    ggml::quantize::dequantize(info.kind.id(), &buffer, row_len as usize).map_err(|e| e.to_string())
+    let mut buffer = vec![0; (rows * bytes) as usize];
+    read_at(file, &mut buffer, info.offset + first * bytes).map_err(|e| e.to_string())?;
+    ggml::quantize::dequantize(info.kind.id(), &buffer, (rows * row_len) as usize).map_err(|e| e.to_string())
 }
 
 /// The first column whose value is further off than the type can explain.

@@ -9,6 +9,7 @@ use qasr_format::schema::tensors::{DecoderSizes, EncoderSizes, POSITION_ROWS};
 use serde_json::{Map, Value, json};
 
 use crate::numbers::SourceType;
+use crate::random::Random;
 
 mod settings;
 pub use settings::write_settings;
@@ -194,19 +195,9 @@ struct Maker {
 impl Maker {
     /// Normally distributed values that depend on seed and name only.
     fn push(&mut self, name: &str, shape: &[u64], scale: f64, base: f64) {
-        let mut state = name.bytes().fold(self.seed ^ 0xcbf2_9ce4_8422_2325, |hash, byte| {
-            (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
-        });
-        let mut uniform = move || {
-            state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-            let mut mixed = state;
-            mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-            mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-            ((mixed ^ (mixed >> 31)) >> 11) as f64 / (1_u64 << 53) as f64
-        };
-        let mut normal = move || (-2.0 * (1.0 - uniform()).ln()).sqrt() * (std::f64::consts::TAU * uniform()).cos();
+        let mut random = Random::named(self.seed, name);
         let count = shape.iter().product::<u64>();
-        let values = (0..count).map(|_| (base + scale * normal()) as f32).collect();
+        let values = (0..count).map(|_| (base + scale * random.normal()) as f32).collect();
         self.made.push(TinyTensor { name: name.to_owned(), shape: shape.to_vec(), values });
     }
 
