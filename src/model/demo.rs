@@ -13,6 +13,11 @@ const ENCODER: &[u8] = include_bytes!("../../convert/demo/mmproj-demo-q8_0.gguf"
 /// What the demo model is, for the line that says it is in use.
 pub const DESCRIPTION: &str = "a demo model that knows twenty spoken English words (the digits and ten commands) and nothing else";
 
+/// Both files' bytes, decoder first.
+pub fn content() -> [&'static [u8]; 2] {
+    [DECODER, ENCODER]
+}
+
 /// The embedded pair, written out: llama.cpp loads files, not memory.
 pub(crate) struct Unpacked {
     /// Where the two files are while this value lives.
