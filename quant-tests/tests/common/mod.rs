@@ -11,8 +11,12 @@ use qasr::audio::{ReadOptions, read_path};
 use qasr::depths::Clip;
 use qasr::model::{CacheType, ModelFiles, ModelOptions};
 use qasr::text::Language;
+use qasr_convert::tiny::{self, Spec};
 use qasr_convert::{ConvertOptions, Recipe};
+use qasr_format::Gguf;
+use qasr_format::schema::tensors::{DecoderSizes, EncoderSizes};
 use quant_tests::golden::{Golden, committed_folder};
+use quant_tests::limits::{Depth, Limits, Measure};
 use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 
@@ -120,4 +124,84 @@ pub fn recording(name: &str) -> Clip {
         language: Language::find("English"),
         text: Some(text.into()),
     }
+}
+
+/// The types compared with the f16 pair.
+pub const KINDS: [&str; 7] = ["q8_0", "q6_k", "q5_k_m", "q5_0", "q4_k_m", "q4_0", "iq4_nl"];
+
+/// Measured values of one depth beside their limits. Prints each as a line for `limits.toml`.
+pub struct Checks {
+    limits: Limits,
+    depth: Depth,
+    over: Vec<String>,
+}
+
+impl Checks {
+    /// None yet.
+    pub fn new(depth: Depth) -> Self {
+        Self { limits: Limits::committed().unwrap(), depth, over: Vec::new() }
+    }
+
+    /// Notes whether `value`, found at `place`, is within its limit.
+    pub fn add(&mut self, subject: &str, kind: &str, name: &str, value: f64, place: &str) {
+        println!("[{}.{subject}] {kind}.{name} measured = {value:.4e} ({place})", self.depth.name());
+        let measure = Measure { depth: self.depth, subject, kind, name };
+        self.over.extend(self.limits.check(measure, value, place).err());
+    }
+
+    /// What was over its limit.
+    pub fn over(self) -> Vec<String> {
+        self.over
+    }
+
+    /// Fails when anything was.
+    pub fn finish(self) {
+        assert!(self.over.is_empty(), "{}", self.over.join("\n"));
+    }
+}
+
+/// A seeded checkpoint with rows as wide as those of the 0.6B model (896 in the encoder, 1024 in the decoder), few of
+/// them: blocks of 256 do not fit the one and fit the other.
+pub fn of_real_widths() -> TempDir {
+    let folder = TempDir::new().unwrap();
+    let spec = Spec::default();
+    let encoder = EncoderSizes { layers: 2, width: 896, feed_forward: 3584, projection: 1024, ..spec.encoder };
+    let decoder = DecoderSizes {
+        layers: 1,
+        width: 1024,
+        feed_forward: 3072,
+        heads: 16,
+        kv_heads: 8,
+        head_width: 128,
+        ..spec.decoder
+    };
+    tiny::write(folder.path(), &Spec { encoder, decoder, encoder_heads: 14, ..spec }).unwrap();
+    folder
+}
+
+/// Multiplies the scale of every quantization block of one tensor of a file by `factor`: the damage of a slip that
+/// leaves everything else as it is.
+pub fn change_scales(file: &Path, tensor: &str, factor: f64) {
+    let header = Gguf::open(file).unwrap();
+    let info = header.tensor(tensor).unwrap_or_else(|| panic!("{} has no tensor {tensor}", file.display()));
+    assert!(["q8_0", "q4_0"].contains(&info.kind.name()), "scales of {} are elsewhere", info.kind);
+    let mut bytes = std::fs::read(file).unwrap();
+    let data = &mut bytes[info.offset as usize..(info.offset + info.bytes) as usize];
+    for block in data.chunks_exact_mut(info.kind.block_bytes() as usize) {
+        let half = f16_times(u16::from_le_bytes([block[0], block[1]]), factor);
+        block[..2].copy_from_slice(&half.to_le_bytes());
+    }
+    std::fs::write(file, bytes).unwrap();
+}
+
+/// A normal number of half precision times `factor`, rounded.
+fn f16_times(bits: u16, factor: f64) -> u16 {
+    let (sign, exponent, fraction) = (bits & 0x8000, i32::from(bits >> 10 & 0x1f), f64::from(bits & 0x3ff));
+    if exponent == 0 {
+        return sign | (fraction * factor).round() as u16;
+    }
+    let steps = ((1024.0 + fraction) * factor).round();
+    let carry = i32::from(steps >= 2048.0);
+    let fraction = (steps / f64::from(1 << carry)) as u16 - 1024;
+    sign | ((exponent + carry) as u16) << 10 | fraction
 }
