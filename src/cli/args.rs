@@ -1,5 +1,6 @@
 //! What can be typed. Meaning is given to it by the file of each subcommand.
 
+use super::imatrix::ImatrixArgs;
 use super::listen::args::{ListenArgs, ReplayArgs};
 use super::output::Format;
 use super::shared::{ModelArgs, RawArgs, TextArgs};
@@ -25,6 +26,7 @@ pub enum Command {
     Listen(Box<ListenArgs>),
     Replay(ReplayArgs),
     Convert(ConvertArgs),
+    Imatrix(ImatrixArgs),
     Inspect(InspectArgs),
 }
 

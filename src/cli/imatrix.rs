@@ -63,28 +63,30 @@ pub fn run(args: &ImatrixArgs) -> Exit {
 }
 
 fn collect(args: &ImatrixArgs, messages: &Messages) -> Result<Collected> {
-    let manifest = Manifest::read_all(&args.manifests)?;
+    let manifests = args.manifests.iter().map(|path| Manifest::read(path)).collect::<Result<Vec<_>>>()?;
     let mut show = |progress: Progress<'_>| messages.progress("listening", progress.done as u64, progress.total as u64);
     let open = |watch| args.model.open_watched(messages, watch).map(|open| open.model);
-    let collected = importance::collect(open, &manifest, &args.text.options(), &mut show)?;
+    let collected = importance::collect(open, &manifests, &args.text.options(), &mut show)?;
     messages.clear_progress();
-    for (_, error) in &collected.failed {
+    for error in &collected.failed {
         messages.error(error);
     }
-    let written = collected.importance.write(&args.output);
-    written.map_err(|error| Error::output(error.to_string()))?;
+    collected.importance.write(&args.output).map_err(|error| Error::output(error.to_string()))?;
     let mut languages: BTreeMap<&str, usize> = BTreeMap::new();
-    for entry in &manifest.entries {
-        *languages.entry(entry.language.map_or("unnamed", |language| language.name())).or_default() += 1;
+    for entry in manifests.iter().flat_map(|manifest| &manifest.entries) {
+        *languages.entry(entry.language.map_or("of unnamed language", |language| language.name())).or_default() += 1;
     }
     let languages: Vec<String> = languages.iter().map(|(name, count)| format!("{count} {name}")).collect();
     messages.note(format_args!(
-        "wrote {}: {} matrices, from {} recordings of {:.0} s ({})",
+        "wrote {}: {} matrices, from {} recordings of {:.0} s together ({})",
         args.output.display(),
         collected.importance.matrices.len(),
         collected.recordings,
         collected.seconds,
         languages.join(", "),
     ));
+    if let [_] = &languages[..] {
+        messages.note("recordings in one language: quantizing with them can harm others that the model knows");
+    }
     Ok(collected)
 }

@@ -9,6 +9,7 @@ mod args;
 mod convert;
 mod cost;
 mod exit;
+mod imatrix;
 mod inspect;
 mod listen;
 mod messages;
@@ -62,6 +63,7 @@ fn dispatch(argv: Vec<OsString>) -> Exit {
         Some(Command::Listen(args)) => listen::run(&args),
         Some(Command::Replay(args)) => listen::replay::run(&args),
         Some(Command::Convert(args)) => convert::run(&args),
+        Some(Command::Imatrix(args)) => imatrix::run(&args),
         Some(Command::Inspect(args)) => inspect::run(&args),
         None => {
             Messages::default().text(&Cli::command().render_help());
