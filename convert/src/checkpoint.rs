@@ -1,4 +1,4 @@
-//! A checkpoint directory: which files it has, which tensors they hold, and reading their values strip by strip.
+//! A checkpoint directory: which files it has and which tensors they hold.
 
 use std::collections::{BTreeSet, HashMap};
 use std::fs;
@@ -8,8 +8,8 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use crate::error::{ConvertError, Result};
-use crate::numbers::read_at;
-use crate::safetensors::{self, SourceTensor, WeightFile};
+use crate::safetensors;
+use crate::store::{SourceTensor, Store};
 
 /// Largest JSON or text file read whole, in bytes; real vocabularies take 3 MB.
 const MAX_TEXT: u64 = 64 << 20;
@@ -20,7 +20,7 @@ const HASH_BUFFER: usize = 1 << 20;
 #[derive(Debug)]
 pub struct Checkpoint {
     dir: PathBuf,
-    files: Vec<WeightFile>,
+    store: Store,
     tensors: Vec<SourceTensor>,
 }
 
@@ -76,7 +76,7 @@ impl Checkpoint {
             .with_items(problems));
         }
         tensors.sort_by(|a, b| a.name.cmp(&b.name));
-        Ok(Self { dir: dir.to_path_buf(), files, tensors })
+        Ok(Self { dir: dir.to_path_buf(), store: Store { files }, tensors })
     }
 
     /// The directory.
@@ -89,33 +89,9 @@ impl Checkpoint {
         &self.tensors
     }
 
-    /// Bytes of `count` values of `tensor` from value `first` on, as stored.
-    ///
-    /// # Errors
-    /// When the range is not inside the tensor or the file cannot be read.
-    pub fn read_bytes(&self, tensor: &SourceTensor, first: u64, count: u64) -> Result<Vec<u8>> {
-        let size = tensor.kind.size();
-        if first.checked_add(count).is_none_or(|end| end > tensor.values()) {
-            return Err(ConvertError::checkpoint(format!("tensor '{}' has no value {first}+{count}", tensor.name)));
-        }
-        let file = &self.files[tensor.file];
-        let mut bytes = vec![0; (count * size) as usize];
-        read_at(&file.handle, &mut bytes, tensor.offset + first * size)
-            .map_err(|e| ConvertError::unreadable(&file.path, &e))?;
-        Ok(bytes)
-    }
-
-    /// `count` values of `tensor` from value `first` on.
-    ///
-    /// # Errors
-    /// As [`Self::read_bytes`].
-    pub fn read(&self, tensor: &SourceTensor, first: u64, count: u64) -> Result<Vec<f32>> {
-        Ok(tensor.kind.decode(&self.read_bytes(tensor, first, count)?))
-    }
-
-    /// Bytes of all weight files together.
-    pub fn bytes(&self) -> u64 {
-        self.files.iter().map(|file| file.len).sum()
+    /// The weight files, to read values from.
+    pub fn store(&self) -> &Store {
+        &self.store
     }
 
     /// A fingerprint of everything conversion depends on: SHA-256 over one line per file, `<sha256>  <name>`, sorted
@@ -126,7 +102,7 @@ impl Checkpoint {
     pub fn fingerprint(&self, progress: &mut dyn FnMut(u64)) -> Result<(String, Vec<String>)> {
         let mut names: Vec<String> =
             META_FILES.iter().filter(|name| self.dir.join(name).is_file()).map(|&name| name.to_owned()).collect();
-        for file in &self.files {
+        for file in &self.store.files {
             names.extend(file.path.file_name().map(|name| name.to_string_lossy().into_owned()));
         }
         names.sort();

@@ -1,10 +1,13 @@
 //! The keys of both files.
 
-use qasr_format::Value;
-use qasr_format::schema::{Arch, QUANTIZATION_VERSION, decoder, encoder, general, own, tokenizer};
+use qasr_format::gguf::ALIGNMENT_KEY;
+use qasr_format::schema::{Arch, QUANTIZATION_VERSION, decoder, encoder, general, importance, own, tokenizer};
+use qasr_format::{Gguf, Value};
 
 use crate::config::ModelConfig;
+use crate::importance::ImportanceUse;
 use crate::plan::{FilePlan, Plan};
+use crate::types::TypePlan;
 use crate::vocabulary::Vocabulary;
 
 /// Plain chat markup, for tools that format conversations by themselves. Transcription does not use it: the runtime
@@ -13,7 +16,14 @@ const CHAT_TEMPLATE: &str = "{% for message in messages %}{{ '<|im_start|>' + me
 {{ message['content'] + '<|im_end|>\\n' }}{% endfor %}\
 {% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}";
 
-/// What goes into the keys besides the plan.
+/// How the types came about.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Making<'a> {
+    pub types: &'a TypePlan,
+    pub importance: Option<&'a ImportanceUse>,
+}
+
+/// What goes into the keys of a converted checkpoint besides the plan.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Facts<'a> {
     pub config: &'a ModelConfig,
@@ -24,6 +34,7 @@ pub(crate) struct Facts<'a> {
     pub source_files: &'a [String],
     pub licence: Option<&'a str>,
     pub segment_seconds: Option<f32>,
+    pub making: Making<'a>,
 }
 
 struct Keys(Vec<(String, Value)>);
@@ -42,8 +53,25 @@ impl Keys {
         self.put(own::VERSION, env!("CARGO_PKG_VERSION"));
         self.put(own::SOURCE_SHA256, facts.source_sha256);
         self.put(own::SOURCE_FILES, Value::Strings(facts.source_files.to_vec()));
-        self.put(own::RECIPE, file.recipe.name());
+        self.recipe(file, facts.making);
+    }
+
+    fn recipe(&mut self, file: &FilePlan, making: Making) {
+        self.put(own::RECIPE, file.label.as_str());
         self.put(own::RECIPE_TYPES, file.types());
+        if !making.types.is_plain() {
+            let text = TypePlan { cost: Vec::new(), ..making.types.clone() }.to_text();
+            self.put(own::RECIPE_TEXT, text);
+        }
+        if !making.types.cost.is_empty() {
+            self.put(own::RECIPE_COST, Value::Strings(making.types.cost.clone()));
+        }
+        if let Some(used) = making.importance.filter(|_| file.is_weighted()) {
+            self.put(importance::FILE, used.file.as_str());
+            self.put(importance::DATASET, used.datasets.join(", "));
+            self.size(importance::ENTRIES, used.entries as u64);
+            self.put(importance::CHUNKS, used.chunks);
+        }
     }
 }
 
@@ -131,6 +159,40 @@ pub(crate) fn encoder_keys(plan: &Plan, facts: &Facts) -> Vec<(String, Value)> {
     keys.origin(&plan.encoder, facts);
     keys.size(own::N_WINDOW, config.n_window);
     keys.size(own::N_WINDOW_INFER, config.n_window_infer);
+    keys.0
+}
+
+/// Keys that say in which types a file is stored and why: those of the source are not those of its copy.
+const ABOUT_TYPES: [&str; 11] = [
+    general::FILE_TYPE,
+    general::QUANTIZATION_VERSION,
+    own::VERSION,
+    own::RECIPE,
+    own::RECIPE_TYPES,
+    own::RECIPE_TEXT,
+    own::RECIPE_COST,
+    importance::FILE,
+    importance::DATASET,
+    importance::ENTRIES,
+    importance::CHUNKS,
+];
+
+/// Keys of the file that `source` becomes: its own, but those about types.
+pub(crate) fn copied_keys(source: &Gguf, file: &FilePlan, name: Option<&str>, making: Making) -> Vec<(String, Value)> {
+    let mut keys = Keys(Vec::new());
+    for (key, value) in source.keys() {
+        match (key, name) {
+            (general::NAME, Some(name)) => keys.put(key, name),
+            // Ours are laid out with the usual alignment.
+            (ALIGNMENT_KEY, _) => {}
+            _ if ABOUT_TYPES.contains(&key) => {}
+            _ => keys.put(key, value.clone()),
+        }
+    }
+    keys.put(general::FILE_TYPE, file.recipe.file_type());
+    keys.put(general::QUANTIZATION_VERSION, QUANTIZATION_VERSION);
+    keys.put(own::VERSION, env!("CARGO_PKG_VERSION"));
+    keys.recipe(file, making);
     keys.0
 }
 

@@ -1,4 +1,4 @@
-//! Checkpoint in, pair of GGUF files out.
+//! Checkpoint in, pair of GGUF files out; or a pair in, and the same in other types out ([`quantize`]).
 //!
 //! Everything is planned by name before any weight is read ([`plan`]); then the files are written one strip of rows
 //! at a time, read back, compared with the checkpoint, and only then given their names ([`convert`]).
@@ -9,14 +9,19 @@ mod config;
 pub mod distance;
 mod error;
 mod header;
+mod importance;
 mod inspect;
 mod map;
 mod numbers;
+mod pair;
 mod plan;
+mod quantize;
 pub mod random;
 mod recipe;
 mod safetensors;
+mod store;
 pub mod tiny;
+mod types;
 mod verify;
 mod vocabulary;
 mod write;
@@ -25,6 +30,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 pub use error::{ConvertError, ConvertErrorKind, Result};
+pub use importance::ImportanceUse;
 pub use inspect::inspect;
 pub use map::{Target, map_name};
 pub use numbers::SourceType;
@@ -32,12 +38,16 @@ pub use plan::{FilePlan, Plan, Source, TensorPlan};
 pub use qasr_format::schema::Arch;
 use qasr_format::schema::own;
 use qasr_format::schema::tensors::{OUTPUT, TOKEN_EMBD};
+pub use quantize::{Destination, QuantizeOptions, quantize};
 pub use recipe::{Choice, Recipe};
+pub use store::SourceTensor;
+pub use types::{Override, TypePlan};
 pub use verify::TensorError;
 
 use checkpoint::Checkpoint;
 use config::ModelConfig;
-use header::Facts;
+use header::{Facts, Making};
+use store::Store;
 use vocabulary::Vocabulary;
 
 /// What to convert, into what, and where to.
@@ -48,10 +58,10 @@ pub struct ConvertOptions {
     pub checkpoint: PathBuf,
     /// Where both files go; made if missing.
     pub out_dir: PathBuf,
-    /// Types of the decoder file.
-    pub decoder_type: Recipe,
-    /// Types of the mmproj file.
-    pub encoder_type: Recipe,
+    /// Types of both files.
+    pub types: TypePlan,
+    /// File that says which columns count how much.
+    pub importance: Option<PathBuf>,
     /// Architecture the decoder file claims.
     pub arch: Arch,
     /// Model name, for file names and metadata; the checkpoint directory's if not given.
@@ -67,13 +77,13 @@ pub struct ConvertOptions {
 }
 
 impl ConvertOptions {
-    /// Options for converting `checkpoint` into `out_dir` with one recipe for both files.
-    pub fn new(checkpoint: impl Into<PathBuf>, out_dir: impl Into<PathBuf>, recipe: Recipe) -> Self {
+    /// Options for converting `checkpoint` into `out_dir`; a [`Recipe`] alone goes for both files.
+    pub fn new(checkpoint: impl Into<PathBuf>, out_dir: impl Into<PathBuf>, types: impl Into<TypePlan>) -> Self {
         Self {
             checkpoint: checkpoint.into(),
             out_dir: out_dir.into(),
-            decoder_type: recipe,
-            encoder_type: recipe,
+            types: types.into(),
+            importance: None,
             arch: Arch::default(),
             name: None,
             dry_run: false,
@@ -90,11 +100,11 @@ impl ConvertOptions {
 pub enum Stage {
     /// Hashing the checkpoint; counted in bytes.
     Hash,
-    /// Writing the decoder file; counted in bytes of the checkpoint.
+    /// Writing the decoder file; counted in bytes of the source.
     Decoder,
     /// Writing the mmproj file; counted likewise.
     Encoder,
-    /// Comparing both files with the checkpoint; counted in tensors.
+    /// Comparing both files with their source; counted in tensors.
     Verify,
 }
 
@@ -111,7 +121,7 @@ pub struct Progress<'a> {
     pub name: &'a str,
 }
 
-/// What became of the checkpoint's own output head.
+/// What became of the source's own output head.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Head {
     /// There was none.
@@ -137,16 +147,22 @@ pub struct Report {
     pub file_bytes: [u64; 2],
     /// Whether decoder file and mmproj file took the place of files of the same name.
     pub is_replacement: [bool; 2],
-    /// Fingerprint of the checkpoint; empty in a dry run.
+    /// Fingerprint of the checkpoint; empty in a dry run, and for a pair that does not carry one.
     pub source_sha256: String,
     /// Licence recorded.
     pub licence: Option<String>,
-    /// How far each tensor is from the checkpoint; empty in a dry run.
+    /// How far each tensor is from its source; empty in a dry run.
     pub errors: Vec<TensorError>,
+    /// What became of the importance matrix, if one was given.
+    pub importance: Option<ImportanceUse>,
+    /// Tensors that are stored in fewer than 16 bits in the source and get another type, counted by type: their
+    /// values are rounded a second time. Empty for checkpoints.
+    pub rounded_twice: String,
 }
 
 /// A checkpoint that was read and planned.
 struct Prepared {
+    importance: Option<ImportanceUse>,
     checkpoint: Checkpoint,
     config: ModelConfig,
     vocabulary: Vocabulary,
@@ -167,28 +183,27 @@ fn prepare(options: &ConvertOptions) -> Result<Prepared> {
         Some(name) => name.clone(),
         None => directory_name(&options.checkpoint)?,
     };
-    if name.is_empty() || name.starts_with('.') || name.contains(['/', '\\', '\0']) {
-        return Err(ConvertError::usage(format!("'{name}' cannot be part of a file name; give another --name")));
-    }
+    check_name(&name)?;
     if let Some(seconds) = options.segment_seconds.filter(|seconds| !own::SEGMENT_SECONDS_RANGE.contains(seconds)) {
         let (least, most) = (own::SEGMENT_SECONDS_RANGE.start(), own::SEGMENT_SECONDS_RANGE.end());
         return Err(ConvertError::usage(format!("segments of {seconds} s: give {least} to {most} seconds")));
     }
-    if options.threads == Some(0) {
-        return Err(ConvertError::usage("at least one thread is needed"));
-    }
     let checkpoint = Checkpoint::open(&options.checkpoint)?;
     let config = ModelConfig::read(&options.checkpoint)?;
-    let wanted = plan::Wanted {
-        name: &name,
-        out_dir: &options.out_dir,
-        arch: options.arch,
-        decoder: options.decoder_type,
-        encoder: options.encoder_type,
-    };
-    let plan = plan::make(&checkpoint, &config, wanted)?;
+    let wanted = plan::Wanted { name: &name, out_dir: &options.out_dir, arch: options.arch, types: &options.types };
+    let mut plan = plan::make(&checkpoint, &config, wanted)?;
+    let importance = options.importance.as_deref().map(|path| importance::apply(path, &mut plan)).transpose()?;
     let vocabulary = Vocabulary::read(&options.checkpoint, config.decoder.vocabulary)?;
-    Ok(Prepared { checkpoint, config, vocabulary, plan })
+    Ok(Prepared { importance, checkpoint, config, vocabulary, plan })
+}
+
+/// # Errors
+/// When the name cannot be part of a file name.
+fn check_name(name: &str) -> Result<()> {
+    if name.is_empty() || name.starts_with('.') || name.contains(['/', '\\', '\0']) {
+        return Err(ConvertError::usage(format!("'{name}' cannot be part of a file name; give another --name")));
+    }
+    Ok(())
 }
 
 /// The last part of the path, with `.` and links resolved.
@@ -203,30 +218,18 @@ fn directory_name(dir: &Path) -> Result<String> {
 /// # Errors
 /// As [`plan`]; and when a value is not finite or too large for its type, or a file cannot be written.
 pub fn convert(options: &ConvertOptions, progress: &mut dyn FnMut(Progress)) -> Result<Report> {
-    let Prepared { checkpoint, config, vocabulary, mut plan } = prepare(options)?;
+    let Prepared { importance, checkpoint, config, vocabulary, mut plan } = prepare(options)?;
+    let threads = thread_count(options.threads)?;
     let licence = options.licence.clone().or_else(|| config.licence.clone());
     if options.dry_run {
         let head = if plan.has_head() { Head::NotCompared } else { Head::Absent };
-        return Ok(Report {
-            plan,
-            head,
-            is_written: false,
-            file_bytes: [0; 2],
-            is_replacement: [false; 2],
-            source_sha256: String::new(),
-            licence,
-            errors: Vec::new(),
-        });
+        return Ok(Report { licence, importance, ..Report::planned(plan, head) });
     }
-    let cores = || std::thread::available_parallelism().map_or(1, usize::from);
-    let threads = options.threads.unwrap_or_else(cores);
-    fs::create_dir_all(&options.out_dir)
-        .map_err(|e| ConvertError::io(format!("{}: cannot make the directory: {e}", options.out_dir.display())))?;
-
-    let total = checkpoint.bytes();
+    let store = checkpoint.store();
+    let total = store.bytes();
     let (source_sha256, source_files) = checkpoint
         .fingerprint(&mut |done| progress(Progress { stage: Stage::Hash, done: done.min(total), total, name: "" }))?;
-    let head = drop_equal_head(&checkpoint, &mut plan)?;
+    let head = drop_equal_head(store, &mut plan)?;
     let facts = Facts {
         config: &config,
         vocabulary: &vocabulary,
@@ -234,58 +237,98 @@ pub fn convert(options: &ConvertOptions, progress: &mut dyn FnMut(Progress)) -> 
         source_files: &source_files,
         licence: licence.as_deref(),
         segment_seconds: options.segment_seconds,
+        making: Making { types: &options.types, importance: importance.as_ref() },
     };
-    let files = [
-        (Stage::Decoder, &plan.decoder, header::decoder_keys(&plan, &facts)),
-        (Stage::Encoder, &plan.encoder, header::encoder_keys(&plan, &facts)),
-    ];
+    let keys = [header::decoder_keys(&plan, &facts), header::encoder_keys(&plan, &facts)];
+    let report = Report { licence, importance: importance.clone(), source_sha256, ..Report::planned(plan, head) };
+    write_pair(store, keys, threads, report, progress)
+}
+
+impl Report {
+    /// Before anything was written.
+    fn planned(plan: Plan, head: Head) -> Self {
+        Self {
+            plan,
+            head,
+            is_written: false,
+            file_bytes: [0; 2],
+            is_replacement: [false; 2],
+            source_sha256: String::new(),
+            licence: None,
+            errors: Vec::new(),
+            importance: None,
+            rounded_twice: String::new(),
+        }
+    }
+}
+
+fn thread_count(asked: Option<usize>) -> Result<usize> {
+    match asked {
+        Some(0) => Err(ConvertError::usage("at least one thread is needed")),
+        Some(threads) => Ok(threads),
+        None => Ok(std::thread::available_parallelism().map_or(1, usize::from)),
+    }
+}
+
+/// Writes both planned files, compares them with their source and gives them their names.
+fn write_pair(
+    store: &Store,
+    keys: [Vec<(String, qasr_format::Value)>; 2],
+    threads: usize,
+    mut report: Report,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<Report> {
+    let files = [&report.plan.decoder, &report.plan.encoder];
+    for dir in files.iter().filter_map(|file| file.path.parent()) {
+        fs::create_dir_all(dir)
+            .map_err(|e| ConvertError::io(format!("{}: cannot make the directory: {e}", dir.display())))?;
+    }
     let mut unfinished = Vec::new();
-    for (stage, file, keys) in files {
+    for ((stage, file), keys) in [Stage::Decoder, Stage::Encoder].into_iter().zip(files).zip(keys) {
         let total = source_bytes(file);
-        unfinished.push(write::write_file(&checkpoint, file, &keys, threads, &mut |done, name| {
+        unfinished.push(write::write_file(store, file, &keys, threads, &mut |done, name| {
             progress(Progress { stage, done, total, name });
         })?);
     }
-    let total = (plan.decoder.tensors.len() + plan.encoder.tensors.len()) as u64;
-    let mut errors = Vec::new();
-    for (file, written) in [&plan.decoder, &plan.encoder].into_iter().zip(&unfinished) {
-        let before = errors.len() as u64;
-        errors.extend(verify::verify(&checkpoint, file, written.path(), &mut |done, name| {
+    let total = report.plan.tensors().count() as u64;
+    for (file, written) in files.into_iter().zip(&unfinished) {
+        let before = report.errors.len() as u64;
+        report.errors.extend(verify::verify(store, file, written.path(), &mut |done, name| {
             progress(Progress { stage: Stage::Verify, done: before + done, total, name });
         })?);
     }
-    let mut file_bytes = [0; 2];
-    let mut is_replacement = [false; 2];
-    for ((bytes, replaces), written) in file_bytes.iter_mut().zip(&mut is_replacement).zip(unfinished) {
+    let sizes = report.file_bytes.iter_mut().zip(&mut report.is_replacement);
+    for ((bytes, replaces), written) in sizes.zip(unfinished) {
         let target = written.target().to_path_buf();
         *replaces = fs::symlink_metadata(&target).is_ok();
         written.publish()?;
         *bytes = fs::metadata(&target).map(|meta| meta.len()).unwrap_or(0);
     }
-    Ok(Report { plan, head, is_written: true, file_bytes, is_replacement, source_sha256, licence, errors })
+    report.is_written = true;
+    Ok(report)
 }
 
-/// Bytes of the checkpoint that go into a file.
+/// Bytes of the source that go into a file.
 fn source_bytes(file: &FilePlan) -> u64 {
     let bytes = |tensor: &TensorPlan| match &tensor.source {
-        Source::Checkpoint(source) => source.values() * source.kind.size(),
+        Source::Stored(source) => source.bytes(),
         Source::Positions => 0,
     };
     file.tensors.iter().map(bytes).sum()
 }
 
 /// Takes the output head out of the plan if it holds the same numbers as the token table.
-fn drop_equal_head(checkpoint: &Checkpoint, plan: &mut Plan) -> Result<Head> {
+fn drop_equal_head(store: &Store, plan: &mut Plan) -> Result<Head> {
     let source = |name: &str| {
         plan.decoder.tensors.iter().find(|tensor| tensor.target.name == name).and_then(|tensor| match &tensor.source {
-            Source::Checkpoint(source) => Some(source),
+            Source::Stored(source) => Some(source),
             Source::Positions => None,
         })
     };
     let (Some(table), Some(head)) = (source(TOKEN_EMBD), source(OUTPUT)) else {
         return Ok(Head::Absent);
     };
-    if !write::are_equal(checkpoint, table, head)? {
+    if !write::are_equal(store, table, head)? {
         return Ok(Head::Written);
     }
     plan.decoder.tensors.retain(|tensor| tensor.target.name != OUTPUT);

@@ -3,6 +3,8 @@
 use std::fs::File;
 use std::io;
 
+use qasr_format::GgmlType;
+
 /// How a checkpoint stores a tensor's values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SourceType {
@@ -31,6 +33,15 @@ impl SourceType {
             Self::Bf16 => "bf16",
             Self::F16 => "f16",
             Self::F32 => "f32",
+        }
+    }
+
+    /// The same as ggml's type.
+    pub fn stored(self) -> GgmlType {
+        match self {
+            Self::Bf16 => GgmlType::BF16,
+            Self::F16 => GgmlType::F16,
+            Self::F32 => GgmlType::F32,
         }
     }
 

@@ -3,24 +3,26 @@
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use qasr_format::GgmlType;
 use qasr_format::gguf::PlannedTensor;
 use qasr_format::schema::Arch;
-use qasr_format::schema::tensors::{self as names, decoder_part, encoder_layer_part};
+use qasr_format::schema::tensors as names;
 
 use crate::checkpoint::Checkpoint;
 use crate::config::ModelConfig;
 use crate::error::{ConvertError, Result};
 use crate::map::{Target, map_name};
-use crate::recipe::{Choice, Recipe, Role, choose};
-use crate::safetensors::SourceTensor;
+use crate::recipe::{Choice, Recipe};
+use crate::store::SourceTensor;
+use crate::types::{Chooser, TypePlan};
 
 /// Where a tensor's values come from.
 #[derive(Debug, Clone)]
 pub enum Source {
-    /// A tensor of the checkpoint.
-    Checkpoint(SourceTensor),
+    /// A tensor of the checkpoint, or of the pair that is quantized.
+    Stored(SourceTensor),
     /// The sinusoids, which are computed.
     Positions,
 }
@@ -34,9 +36,16 @@ pub struct TensorPlan {
     pub source: Source,
     /// The type with its reason.
     pub choice: Choice,
+    /// How much each column counts, where that is known and makes a difference.
+    pub(crate) weights: Option<Arc<[f32]>>,
 }
 
 impl TensorPlan {
+    pub(crate) fn new(name: String, dims: Vec<u64>, source: Source, layers: usize, chooser: &mut Chooser) -> Self {
+        let choice = chooser.choose(&name, &dims, layers);
+        Self { target: PlannedTensor { name, dims, kind: choice.kind }, source, choice, weights: None }
+    }
+
     /// Values per row.
     pub fn row_len(&self) -> u64 {
         self.target.dims.first().copied().unwrap_or(1)
@@ -58,8 +67,10 @@ impl TensorPlan {
 pub struct FilePlan {
     /// Final name.
     pub path: PathBuf,
-    /// What was asked for.
+    /// What ordinary matrices get.
     pub recipe: Recipe,
+    /// What the file is called by: the recipe's name.
+    pub label: String,
     /// Its tensors in file order.
     pub tensors: Vec<TensorPlan>,
 }
@@ -117,6 +128,29 @@ pub struct Plan {
 }
 
 impl Plan {
+    /// Names both files: `NAME-LABEL.gguf` and `mmproj-NAME-LABEL.gguf`.
+    pub(crate) fn new(wanted: Wanted, decoder: Vec<TensorPlan>, encoder: Vec<TensorPlan>) -> Self {
+        let Wanted { name, out_dir, arch, types } = wanted;
+        let [decoder_label, encoder_label] = types.labels();
+        let file = |prefix: &str, recipe, label: String, tensors| FilePlan {
+            path: out_dir.join(format!("{prefix}{name}-{label}.gguf")),
+            recipe,
+            label,
+            tensors,
+        };
+        Self {
+            name: name.to_owned(),
+            arch,
+            decoder: file("", types.decoder, decoder_label, decoder),
+            encoder: file("mmproj-", types.encoder, encoder_label, encoder),
+        }
+    }
+
+    /// Every tensor of both files.
+    pub(crate) fn tensors(&self) -> impl Iterator<Item = &TensorPlan> {
+        self.decoder.tensors.iter().chain(&self.encoder.tensors)
+    }
+
     /// Whether the checkpoint has an output head of its own; it is dropped at writing if it equals the token table.
     pub fn has_head(&self) -> bool {
         self.decoder.tensors.iter().any(|tensor| tensor.target.name == names::OUTPUT)
@@ -128,10 +162,10 @@ impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{} as {}", self.name, self.arch.name())?;
         for file in [&self.decoder, &self.encoder] {
-            writeln!(f, "\n{} ({}: {})", file.path.display(), file.recipe, file.types())?;
+            writeln!(f, "\n{} ({}: {})", file.path.display(), file.label, file.types())?;
             for tensor in &file.tensors {
                 let source = match &tensor.source {
-                    Source::Checkpoint(source) => source.name.as_str(),
+                    Source::Stored(source) => source.name.as_str(),
                     Source::Positions => "(sinusoids)",
                 };
                 let reason = match tensor.choice.instead_of {
@@ -166,8 +200,7 @@ pub(crate) struct Wanted<'a> {
     pub name: &'a str,
     pub out_dir: &'a Path,
     pub arch: Arch,
-    pub decoder: Recipe,
-    pub encoder: Recipe,
+    pub types: &'a TypePlan,
 }
 
 /// Assigns every tensor of the checkpoint to a tensor of our files and every one of ours to a source.
@@ -191,7 +224,8 @@ pub(crate) fn make(checkpoint: &Checkpoint, config: &ModelConfig, wanted: Wanted
     if sources.contains_key(&head) || !config.is_tied {
         decoder_tensors.push((head.1, vec![config.decoder.width, config.decoder.vocabulary]));
     }
-    let mut assign = |target: Target, expected: Vec<(String, Vec<u64>)>, recipe: Recipe| {
+    let mut chooser = Chooser::new(wanted.types);
+    let mut assign = |target: Target, expected: Vec<(String, Vec<u64>)>, layers: usize| {
         let mut planned = Vec::new();
         for (name, dims) in expected {
             let source = if name == names::POSITION_EMBD {
@@ -206,18 +240,17 @@ pub(crate) fn make(checkpoint: &Checkpoint, config: &ModelConfig, wanted: Wanted
                     ));
                 }
                 sources.remove(&(target, name.clone()));
-                Source::Checkpoint(source.clone())
+                Source::Stored(source.clone())
             } else {
                 problems.push(format!("missing: nothing in the checkpoint becomes {name} {dims:?}"));
                 continue;
             };
-            let choice = choose(recipe, role(&name, &dims, config), dims.first().copied().unwrap_or(1));
-            planned.push(TensorPlan { target: PlannedTensor { name, dims, kind: choice.kind }, source, choice });
+            planned.push(TensorPlan::new(name, dims, source, layers, &mut chooser));
         }
         planned
     };
-    let decoder = assign(Target::Decoder, decoder_tensors, wanted.decoder);
-    let encoder = assign(Target::Encoder, config.encoder.tensors(), wanted.encoder);
+    let decoder = assign(Target::Decoder, decoder_tensors, config.decoder.layers);
+    let encoder = assign(Target::Encoder, config.encoder.tensors(), config.encoder.layers);
     for source in sources.values() {
         problems.push(format!("extra: '{}' {:?} is beyond the sizes in config.json", source.name, source.shape));
     }
@@ -230,45 +263,12 @@ pub(crate) fn make(checkpoint: &Checkpoint, config: &ModelConfig, wanted: Wanted
         ))
         .with_items(problems));
     }
-    let file = |prefix: &str, recipe: Recipe, tensors| FilePlan {
-        path: wanted.out_dir.join(format!("{prefix}{}-{recipe}.gguf", wanted.name)),
-        recipe,
-        tensors,
-    };
-    Ok(Plan {
-        name: wanted.name.to_owned(),
-        arch: wanted.arch,
-        decoder: file("", wanted.decoder, decoder),
-        encoder: file("mmproj-", wanted.encoder, encoder),
-    })
+    chooser.finish()?;
+    Ok(Plan::new(wanted, decoder, encoder))
 }
 
 /// The checkpoint's order is the reverse of ours. Convolution biases are [channels] there and [1, 1, channels] here.
 fn has_shape(source: &SourceTensor, dims: &[u64]) -> bool {
     let reversed = source.shape.iter().rev();
     reversed.clone().eq(dims) || (dims.len() == 3 && dims[..2] == [1, 1] && reversed.eq(&dims[2..]))
-}
-
-fn role(name: &str, dims: &[u64], config: &ModelConfig) -> Role {
-    if name == names::POSITION_EMBD {
-        return Role::Positions;
-    }
-    if name == names::TOKEN_EMBD || name == names::OUTPUT {
-        return Role::Table;
-    }
-    if dims.len() == 1 || (dims.len() == 3 && dims[..2] == [1, 1]) {
-        return Role::Vector;
-    }
-    if dims.len() == 4 {
-        return Role::Convolution;
-    }
-    let mut parts = name.split('.').skip_while(|&part| part != "blk").skip(1);
-    let (Some(layer), Some(part)) = (parts.next().and_then(|n| n.parse().ok()), parts.next()) else {
-        return Role::Passage;
-    };
-    let layers = if name.starts_with("a.") { config.encoder.layers } else { config.decoder.layers };
-    // Both files call these parts the same.
-    let is_sensitive = [decoder_part::ATTN_V, decoder_part::FFN_DOWN].contains(&part)
-        || [encoder_layer_part::ATTN_V, encoder_layer_part::FFN_DOWN].contains(&part);
-    if is_sensitive { Role::Sensitive { layer, layers } } else { Role::Ordinary }
 }

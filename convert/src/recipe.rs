@@ -61,9 +61,14 @@ impl Recipe {
         }
     }
 
-    /// The recipe of this name, in any letter case.
+    /// The recipe of this name, in any letter case; also by llama-quantize's short names "q4_k" and "q5_k".
     pub fn find(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|recipe| recipe.name().eq_ignore_ascii_case(name))
+        let is_named = |recipe: &Self| {
+            let full = recipe.name();
+            full.eq_ignore_ascii_case(name)
+                || full.strip_suffix("_m").is_some_and(|short| short.eq_ignore_ascii_case(name))
+        };
+        Self::ALL.into_iter().find(is_named)
     }
 
     /// llama.cpp's number for it.
@@ -162,6 +167,14 @@ pub fn choose(recipe: Recipe, role: Role, row_len: u64) -> Choice {
     fit(kind, reason, row_len)
 }
 
+/// The type `kind` for a tensor of this role that was named by itself, with the same regard for what fits as above.
+pub fn choose_as_told(kind: GgmlType, role: Role, row_len: u64) -> Choice {
+    if role == Role::Convolution && kind != GgmlType::F32 && kind != GgmlType::F16 {
+        return Choice { instead_of: Some(kind), ..choose(Recipe::F16, role, row_len) };
+    }
+    fit(kind, "as asked for by name", row_len)
+}
+
 /// Replaces a type whose blocks do not divide the rows by the one of 32-value blocks nearest to it: q5_k by q5_0 (the
 /// same 5.5 bits), q6_k by q8_0 (the smallest that loses nothing, as there is no 6-bit type of 32), q4_k by iq4_nl.
 /// Of the two 4.5-bit types of 32 values iq4_nl is nearer to q4_k: mean relative error over the matrices of the
@@ -200,7 +213,8 @@ mod tests {
             assert_eq!(Recipe::find(&recipe.name().to_uppercase()), Some(recipe));
             assert!(file_type(recipe.name()).is_some());
         }
-        assert_eq!(Recipe::find("q3_k"), None);
+        assert_eq!((Recipe::find("Q4_K"), Recipe::find("q5_k")), (Some(Recipe::Q4KM), Some(Recipe::Q5KM)));
+        assert_eq!((Recipe::find("q3_k"), Recipe::find("q6")), (None, None));
     }
 
     #[test]

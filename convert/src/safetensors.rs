@@ -5,55 +5,23 @@
 
 use std::fmt;
 use std::fs::File;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::Value;
 
 use crate::error::{ConvertError, Result};
 use crate::numbers::{SourceType, read_at};
+use crate::store::{SourceFile, SourceTensor};
 
 /// Longest header accepted, in bytes; real ones take under 200 per tensor.
 const MAX_HEADER: u64 = 32 << 20;
-
-/// One tensor of a checkpoint file.
-#[derive(Debug, Clone)]
-pub struct SourceTensor {
-    /// Name in the checkpoint.
-    pub name: String,
-    /// Sizes, slowest-running first (the checkpoint's order).
-    pub shape: Vec<u64>,
-    /// How the values are stored.
-    pub kind: SourceType,
-    /// Where the data starts, in bytes from the start of the file.
-    pub offset: u64,
-    /// Which of the checkpoint's weight files holds it.
-    pub file: usize,
-}
-
-impl SourceTensor {
-    /// Number of values.
-    pub fn values(&self) -> u64 {
-        self.shape.iter().product()
-    }
-}
-
-/// An open weight file.
-#[derive(Debug)]
-pub struct WeightFile {
-    /// Where it is.
-    pub path: PathBuf,
-    /// Open for positioned reads.
-    pub handle: File,
-    /// Length in bytes.
-    pub len: u64,
-}
 
 /// Opens the weight file at `path`, the `file`-th of its checkpoint, and lists its tensors.
 ///
 /// # Errors
 /// When the file cannot be read or its header contradicts itself or the file's length.
-pub fn open(path: &Path, file: usize) -> Result<(WeightFile, Vec<SourceTensor>)> {
+pub fn open(path: &Path, file: usize) -> Result<(SourceFile, Vec<SourceTensor>)> {
     let handle = File::open(path).map_err(|e| ConvertError::unreadable(path, &e))?;
     let len = handle.metadata().map_err(|e| ConvertError::unreadable(path, &e))?.len();
     let wrong = |what: String| ConvertError::checkpoint(format!("{}: {what}", path.display()));
@@ -93,7 +61,7 @@ pub fn open(path: &Path, file: usize) -> Result<(WeightFile, Vec<SourceTensor>)>
     if let Some(pair) = ranges.windows(2).find(|pair| pair[0].1 > pair[1].0) {
         return Err(wrong(format!("tensors '{}' and '{}' overlap", pair[0].2, pair[1].2)));
     }
-    Ok((WeightFile { path: path.to_path_buf(), handle, len }, tensors))
+    Ok((SourceFile { path: path.to_path_buf(), handle, len }, tensors))
 }
 
 fn tensor(name: &str, entry: &Value, file: usize) -> std::result::Result<(SourceTensor, (u64, u64)), String> {
@@ -116,7 +84,7 @@ fn tensor(name: &str, entry: &Value, file: usize) -> std::result::Result<(Source
     if end.checked_sub(begin) != Some(bytes) {
         return Err(format!("has bytes {begin}..{end}, but its shape {shape:?} of {} takes {bytes}", kind.name()));
     }
-    Ok((SourceTensor { name: name.to_owned(), shape, kind, offset: 0, file }, (begin, end)))
+    Ok((SourceTensor { name: name.to_owned(), shape, kind: kind.stored(), offset: 0, file }, (begin, end)))
 }
 
 /// Reads the header's object into a list, refusing repeated names and leaving the free-form metadata out.

@@ -12,11 +12,9 @@ use qasr_format::gguf::Header;
 use qasr_format::schema::tensors::POSITION_EMBD;
 use qasr_format::{GgmlType, Value};
 
-use crate::checkpoint::Checkpoint;
 use crate::error::{ConvertError, Result};
-use crate::numbers::SourceType;
 use crate::plan::{FilePlan, Source, TensorPlan};
-use crate::safetensors::SourceTensor;
+use crate::store::{SourceTensor, Store, decode};
 
 /// Values converted at once over all threads: about 12 bytes each are held.
 const VALUES_AT_ONCE: u64 = 8 << 20;
@@ -110,7 +108,7 @@ fn remove_abandoned(target: &Path) {
 
 /// Writes all of `plan` to an unfinished file. `progress` is told the bytes of source values done and the tensor.
 pub(crate) fn write_file(
-    checkpoint: &Checkpoint,
+    store: &Store,
     plan: &FilePlan,
     keys: &[(String, Value)],
     threads: usize,
@@ -127,8 +125,8 @@ pub(crate) fn write_file(
         let (start, len) = header.place(i).unwrap_or((at, 0));
         out.put(&vec![0; (start - at) as usize])?;
         match &tensor.source {
-            Source::Checkpoint(source) => write_tensor(checkpoint, tensor, source, threads, &mut out, &mut |values| {
-                done += values * source.kind.size();
+            Source::Stored(source) => write_tensor(store, tensor, source, threads, &mut out, &mut |rows| {
+                done += rows * source.kind.row_bytes(tensor.row_len()).unwrap_or(0);
                 progress(done, &source.name);
             })?,
             Source::Positions => {
@@ -146,7 +144,7 @@ pub(crate) fn write_file(
 
 /// Converts strips on `threads` threads at a time and writes them in order.
 fn write_tensor(
-    checkpoint: &Checkpoint,
+    store: &Store,
     tensor: &TensorPlan,
     source: &SourceTensor,
     threads: usize,
@@ -160,8 +158,8 @@ fn write_tensor(
         let strips: Vec<Result<Vec<u8>>> = std::thread::scope(|scope| {
             let work = |&first: &u64| {
                 let rows = strip_rows.min(tensor.rows() - first);
-                let bytes = checkpoint.read_bytes(source, first * row_len, rows * row_len)?;
-                encode(source, &bytes, tensor.target.kind, row_len)
+                let bytes = store.read_bytes(source, first * row_len, rows * row_len)?;
+                encode(source, bytes, tensor, rows)
             };
             if let [only] = group {
                 return vec![work(only)];
@@ -172,33 +170,30 @@ fn write_tensor(
         });
         for (strip, first) in strips.into_iter().zip(group) {
             out.put(&strip?)?;
-            progress(strip_rows.min(tensor.rows() - first) * row_len);
+            progress(strip_rows.min(tensor.rows() - first));
         }
     }
     Ok(())
 }
 
-/// Values of the checkpoint as bytes of type `kind`. Equal types are copied; nothing that is not finite gets through.
-fn encode(source: &SourceTensor, bytes: &[u8], kind: GgmlType, row_len: u64) -> Result<Vec<u8>> {
+/// `rows` rows of a source as the planned type. Equal types are copied; nothing that is not finite gets through.
+fn encode(source: &SourceTensor, bytes: Vec<u8>, tensor: &TensorPlan, rows: u64) -> Result<Vec<u8>> {
     let wrong = |what: String| ConvertError::checkpoint(format!("tensor '{}': {what}", source.name));
-    let values = source.kind.decode(bytes);
+    let (kind, row_len) = (tensor.target.kind, tensor.row_len());
+    let values = decode(source, &bytes, rows * row_len)?;
     if let Some(value) = values.iter().find(|value| !value.is_finite()) {
-        return Err(wrong(format!("holds {value}, which no model can use: the checkpoint is damaged")));
+        return Err(wrong(format!("holds {value}, which no model can use: the source is damaged")));
     }
-    let same = match source.kind {
-        SourceType::Bf16 => GgmlType::BF16,
-        SourceType::F16 => GgmlType::F16,
-        SourceType::F32 => GgmlType::F32,
-    };
-    if same == kind {
-        return Ok(bytes.to_vec());
+    if source.kind == kind {
+        return Ok(bytes);
     }
     if kind == GgmlType::F16
         && let Some(value) = values.iter().find(|value| value.abs() > F16_MAX)
     {
         return Err(wrong(format!("holds {value}, too large for f16; choose another type, such as bf16 or f32")));
     }
-    ggml::quantize::quantize_rows(kind.id(), &values, row_len as usize, None).map_err(|e| wrong(e.to_string()))
+    ggml::quantize::quantize_rows(kind.id(), &values, row_len as usize, tensor.weights.as_deref())
+        .map_err(|e| wrong(e.to_string()))
 }
 
 /// The encoder's sinusoids: sines in the first half of a row, cosines in the second, frequencies falling from 1 to
@@ -217,16 +212,16 @@ pub(crate) fn position_table(rows: u64, width: u64) -> Vec<f32> {
 }
 
 /// Whether two tensors hold the same numbers, compared in strips.
-pub(crate) fn are_equal(checkpoint: &Checkpoint, a: &SourceTensor, b: &SourceTensor) -> Result<bool> {
+pub(crate) fn are_equal(store: &Store, a: &SourceTensor, b: &SourceTensor) -> Result<bool> {
     if a.shape != b.shape {
         return Ok(false);
     }
     for first in (0..a.values()).step_by(STRIP_VALUES as usize) {
         let count = STRIP_VALUES.min(a.values() - first);
         let is_same = if a.kind == b.kind {
-            checkpoint.read_bytes(a, first, count)? == checkpoint.read_bytes(b, first, count)?
+            store.read_bytes(a, first, count)? == store.read_bytes(b, first, count)?
         } else {
-            checkpoint.read(a, first, count)? == checkpoint.read(b, first, count)?
+            store.read(a, first, count)? == store.read(b, first, count)?
         };
         if !is_same {
             return Ok(false);

@@ -123,7 +123,7 @@ fn rows_that_are_no_multiple_of_256_fall_back_and_say_so() {
 fn decoder_and_encoder_types_are_independent() {
     let dir = fresh_dir("independent");
     checkpoint(&dir, &Spec::default());
-    run_with(&dir, Recipe::Q4_0, |options| options.encoder_type = Recipe::Q8_0).expect("convert");
+    run_with(&dir, Recipe::Q4_0, |options| options.types.encoder = Recipe::Q8_0).expect("convert");
     assert_eq!(listing(&dir.join("out")), ["mmproj-tiny-q8_0.gguf", "tiny-q4_0.gguf"]);
 }
 

@@ -3,7 +3,9 @@
 use super::imatrix::ImatrixArgs;
 use super::listen::args::{ListenArgs, ReplayArgs};
 use super::output::Format;
+use super::quantize::QuantizeArgs;
 use super::shared::{ModelArgs, RawArgs, TextArgs};
+use super::types::{TypeArgs, parse_recipe};
 use clap::{ArgAction, Args, Parser, Subcommand};
 use qasr_convert::Recipe;
 use std::path::PathBuf;
@@ -27,6 +29,7 @@ pub enum Command {
     Replay(ReplayArgs),
     Convert(ConvertArgs),
     Imatrix(ImatrixArgs),
+    Quantize(QuantizeArgs),
     Inspect(InspectArgs),
 }
 
@@ -36,6 +39,7 @@ Examples:
   qasr transcribe -m models/Qwen3-ASR-0.6B-Q8_0.gguf -osrt talk.mp3
   qasr listen -m models/Qwen3-ASR-0.6B-Q8_0.gguf
   qasr convert Qwen3-ASR-0.6B/ --type q8_0 -o models/
+  qasr quantize models/Qwen3-ASR-0.6B-bf16.gguf models/ --recipe balanced
   qasr inspect models/Qwen3-ASR-0.6B-Q8_0.gguf";
 
 const TRANSCRIBE_NOTES: &str = "\
@@ -63,8 +67,9 @@ Reads the directory as published (config.json, *.safetensors, vocab.json,
 merges.txt, ...) and writes a decoder file and an audio encoder file (mmproj).
 The pair also opens in llama.cpp's own tools.
 
-Example:
-  qasr convert Qwen3-ASR-0.6B/ --type q4_k_m --encoder-type q8_0 -o models/";
+Examples:
+  qasr convert Qwen3-ASR-0.6B/ --type q4_k_m --encoder-type q8_0 -o models/
+  qasr convert Qwen3-ASR-0.6B/ --recipe balanced --imatrix importance.gguf -o models/";
 
 /// Turn recordings into text
 #[derive(Debug, Args)]
@@ -160,12 +165,11 @@ pub struct ConvertArgs {
     pub checkpoint: PathBuf,
 
     /// Type of the decoder's weights: f32, f16, bf16, q8_0, q6_k, q5_k_m, q5_0, q4_k_m, q4_0, iq4_nl
-    #[arg(long = "type", value_name = "TYPE", value_parser = parse_recipe)]
-    pub decoder_type: Recipe,
+    #[arg(long = "type", value_name = "TYPE", value_parser = parse_recipe, required_unless_present = "recipe")]
+    pub decoder_type: Option<Recipe>,
 
-    /// Type of the audio encoder's weights [default: the decoder's]
-    #[arg(long, value_name = "TYPE", value_parser = parse_recipe)]
-    pub encoder_type: Option<Recipe>,
+    #[command(flatten)]
+    pub types: TypeArgs,
 
     /// Where the files go
     #[arg(short = 'o', long, value_name = "DIR")]
@@ -212,10 +216,6 @@ pub struct InspectArgs {
 /// One word of `--output-format`.
 #[derive(Debug, Clone)]
 pub struct FormatSet(pub Vec<Format>);
-
-fn parse_recipe(typed: &str) -> Result<Recipe, String> {
-    Recipe::find(typed).ok_or_else(|| format!("use one of: {}", Recipe::ALL.map(Recipe::name).join(", ")))
-}
 
 fn parse_formats(typed: &str) -> Result<FormatSet, String> {
     if typed == "all" {

@@ -1,7 +1,8 @@
 //! The command: says what happened, to a person or to a program.
 //!
 //! The transcript goes to standard output, everything else to standard error. One file or folder per
-//! subcommand; `args` is what can be typed, `shared` what several subcommands have in common, `spelling` lets the flags
+//! subcommand; `args` is what can be typed, `shared` what several subcommands have in common, `types` what those that
+//! write model files have, `spelling` lets the flags
 //! of whisper-cli be typed too, `output` is the files, `exit` the exit codes, `messages` everything on standard error,
 //! `cost` what a run took.
 
@@ -14,9 +15,11 @@ mod inspect;
 mod listen;
 mod messages;
 mod output;
+mod quantize;
 mod shared;
 mod spelling;
 mod transcribe;
+mod types;
 mod version;
 
 use args::{Cli, Command};
@@ -64,6 +67,7 @@ fn dispatch(argv: Vec<OsString>) -> Exit {
         Some(Command::Replay(args)) => listen::replay::run(&args),
         Some(Command::Convert(args)) => convert::run(&args),
         Some(Command::Imatrix(args)) => imatrix::run(&args),
+        Some(Command::Quantize(args)) => quantize::run(&args),
         Some(Command::Inspect(args)) => inspect::run(&args),
         None => {
             Messages::default().text(&Cli::command().render_help());

@@ -131,6 +131,10 @@ pub mod own {
     pub const RECIPE: &str = "qasr.recipe";
     /// Recipe counted out: which types how many tensors got.
     pub const RECIPE_TYPES: &str = "qasr.recipe.types";
+    /// Text of the recipe file, where the recipe is more than a name of a type.
+    pub const RECIPE_TEXT: &str = "qasr.recipe.text";
+    /// What was measured with the recipe (string array of "what value").
+    pub const RECIPE_COST: &str = "qasr.recipe.cost";
     /// End tokens (i32 array), from the checkpoint's generation settings.
     pub const END_TOKENS: &str = "qasr.end_token_ids";
     /// Languages the checkpoint lists (string array).
@@ -143,6 +147,18 @@ pub mod own {
     pub const N_WINDOW: &str = "qasr.audio.n_window";
     /// An attention window, in mel frames (the checkpoint's `n_window_infer`), in the mmproj file.
     pub const N_WINDOW_INFER: &str = "qasr.audio.n_window_infer";
+}
+
+/// What llama-quantize says about the importance matrix it used; we say it in the same words.
+pub mod importance {
+    /// Name of the importance matrix file.
+    pub const FILE: &str = "quantize.imatrix.file";
+    /// What it was recorded from (one string).
+    pub const DATASET: &str = "quantize.imatrix.dataset";
+    /// Matrices it holds (u32).
+    pub const ENTRIES: &str = "quantize.imatrix.entries_count";
+    /// Pieces it was recorded from (u32).
+    pub const CHUNKS: &str = "quantize.imatrix.chunks_count";
 }
 
 /// llama.cpp's numbers for recipes, as [`general::FILE_TYPE`] carries them. Only the ten we write.
