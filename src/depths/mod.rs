@@ -2,11 +2,16 @@
 //! transcripts.
 //!
 //! ```text
-//! 4 logits      clip, text ─ what is expected at every token  [`logits`]
+//! 1 blocks      values ─ round trip through a type            files only, no model runs: in the converter,
+//! 2 tensors     a pair of files ─ the same tensors in another  `qasr_convert::distance`
+//! 3 embeddings  clip ─ rows behind every encoder layer         `embeddings`; `noise` makes it harder
+//! 4 logits      clip, text ─ what is expected at every token   `logits`
 //! ```
 
+pub mod embeddings;
 pub mod logits;
 pub mod metrics;
+pub mod noise;
 
 use crate::text::Language;
 use serde::{Deserialize, Serialize};
