@@ -1,6 +1,7 @@
 //! What can be typed. Meaning is given to it by the file of each subcommand.
 
 use super::imatrix::ImatrixArgs;
+use super::eval::args::EvalArgs;
 use super::listen::args::{ListenArgs, ReplayArgs};
 use super::output::Format;
 use super::quantize::QuantizeArgs;
@@ -31,6 +32,7 @@ pub enum Command {
     Imatrix(ImatrixArgs),
     Quantize(QuantizeArgs),
     Inspect(InspectArgs),
+    Eval(Box<EvalArgs>),
 }
 
 const EXAMPLES: &str = "\
@@ -41,6 +43,8 @@ Examples:
   qasr convert Qwen3-ASR-0.6B/ --type q8_0 -o models/
   qasr quantize models/Qwen3-ASR-0.6B-bf16.gguf models/ --recipe balanced
   qasr inspect models/Qwen3-ASR-0.6B-Q8_0.gguf";
+  qasr inspect models/Qwen3-ASR-0.6B-Q8_0.gguf
+  qasr eval recordings.tsv -m models/Qwen3-ASR-0.6B-Q8_0.gguf";
 
 const TRANSCRIBE_NOTES: &str = "\
 The text goes to standard output, one line per recording; everything else goes

@@ -20,6 +20,16 @@ pub enum Exit {
     Incomplete = 5,
     /// A result could not be written.
     BadOutput = 6,
+    /// It was not allowed to finish; the number is that of shells for Ctrl-C.
+    Interrupted = 130,
+}
+
+impl Exit {
+    /// What a process of this program meant by its code.
+    pub fn from_code(code: i32) -> Self {
+        let all = [Self::Success, Self::Usage, Self::BadAudio, Self::BadModel, Self::Incomplete, Self::BadOutput];
+        all.into_iter().find(|exit| *exit as i32 == code).unwrap_or(Self::Failure)
+    }
 }
 
 impl From<ErrorKind> for Exit {
@@ -93,5 +103,6 @@ mod tests {
         let kinds = [ErrorKind::Usage, ErrorKind::Audio, ErrorKind::Model, ErrorKind::Output, ErrorKind::Internal];
         let codes = kinds.map(|kind| Exit::from(kind) as u8);
         assert_eq!(codes, [2, 3, 4, 6, 1]);
+        assert!((0..=6).all(|code| Exit::from_code(code) as i32 == code) && Exit::from_code(99) == Exit::Failure);
     }
 }

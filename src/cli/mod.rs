@@ -9,6 +9,7 @@
 mod args;
 mod convert;
 mod cost;
+mod eval;
 mod exit;
 mod imatrix;
 mod inspect;
@@ -69,6 +70,7 @@ fn dispatch(argv: Vec<OsString>) -> Exit {
         Some(Command::Imatrix(args)) => imatrix::run(&args),
         Some(Command::Quantize(args)) => quantize::run(&args),
         Some(Command::Inspect(args)) => inspect::run(&args),
+        Some(Command::Eval(args)) => eval::run(&args),
         None => {
             Messages::default().text(&Cli::command().render_help());
             Exit::Usage

@@ -113,11 +113,19 @@ const LISTEN: Table = Table {
     ],
 };
 
+/// No command of whisper.cpp's, but their flags for files.
+const EVAL: Table = Table {
+    spellings: &[("-oj", "--output-json"), ("-ojson", "--output-json"), ("-pp", "--progress")],
+    already_so: &[],
+    refused: &[],
+};
+
 fn tables(subcommand: &OsStr) -> &'static [&'static Table] {
     match subcommand.to_str() {
         Some("transcribe") => &[&MODEL, &TEXT, &TRANSCRIBE],
         Some("listen") => &[&MODEL, &TEXT, &LISTEN],
         Some("replay") => &[&MODEL],
+        Some("eval") => &[&MODEL, &TEXT, &EVAL],
         _ => &[],
     }
 }

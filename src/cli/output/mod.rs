@@ -85,21 +85,27 @@ pub fn file_name(base: &Path, format: Format) -> PathBuf {
 /// # Errors
 /// An output error that names the file.
 pub fn write_file(report: &Report<'_>, format: Format, path: &Path) -> Result<()> {
-    let failed = |error: io::Error| {
-        Error::output(format!("cannot write `{}`: {error}; choose another place with -of", path.display()))
-    };
+    write_whole(path, "choose another place with -of", &|out| write(report, format, out))
+}
+
+/// Has `write` fill a file, which gets its name when it is whole.
+///
+/// # Errors
+/// An output error that names the file and ends in `remedy`.
+pub fn write_whole(path: &Path, remedy: &str, write: &dyn Fn(&mut dyn Write) -> io::Result<()>) -> Result<()> {
+    let failed = |error: io::Error| Error::output(format!("cannot write `{}`: {error}; {remedy}", path.display()));
     // A device or a pipe cannot be replaced by renaming.
     let is_special = fs::metadata(path).is_ok_and(|metadata| !metadata.is_file());
     if is_special {
         let mut out = BufWriter::new(File::options().write(true).open(path).map_err(failed)?);
-        return write(report, format, &mut out).and_then(|()| out.flush()).map_err(failed);
+        return write(&mut out).and_then(|()| out.flush()).map_err(failed);
     }
     let mut part = OsString::from(path);
     part.push(".part");
     let part = PathBuf::from(part);
     let written = File::create(&part).and_then(|file| {
         let mut out = BufWriter::new(file);
-        write(report, format, &mut out)?;
+        write(&mut out)?;
         out.flush()?;
         fs::rename(&part, path)
     });

@@ -1,0 +1,78 @@
+//! Which models are measured, and under which names.
+
+use super::args::EvalArgs;
+use crate::cli::messages::Messages;
+use crate::cli::shared::{ModelArgs, OpenModel};
+use qasr::ModelFiles;
+use qasr::error::{Error, Result};
+use std::path::Path;
+
+/// One model of a run.
+#[derive(Debug, Clone)]
+pub struct Chosen {
+    /// Name of its row and of its journal.
+    pub name: String,
+    /// `None` is the embedded demo model.
+    pub files: Option<ModelFiles>,
+}
+
+/// The models asked for, in the order in which they were typed, each under a name of its own.
+pub fn chosen(args: &EvalArgs) -> Result<Vec<Chosen>> {
+    if args.model.is_empty() {
+        return Ok(vec![Chosen { name: "demo".into(), files: None }]);
+    }
+    if !(args.mmproj.len() <= 1 || args.mmproj.len() == args.model.len()) {
+        return Err(Error::usage(format!(
+            "--mmproj was given {} times for {} models: give it once for each, or once for all",
+            args.mmproj.len(),
+            args.model.len()
+        )));
+    }
+    let mut files = Vec::new();
+    for (index, model) in args.model.iter().enumerate() {
+        files.push(match args.mmproj.get(index).or(args.mmproj.last()) {
+            Some(mmproj) => ModelFiles::with_encoder(model, mmproj)?,
+            None => ModelFiles::find(model)?,
+        });
+    }
+    let names = names(&files)?;
+    Ok(names.into_iter().zip(files).map(|(name, files)| Chosen { name, files: Some(files) }).collect())
+}
+
+/// The decoder files' names, behind their folders' where two would be alike.
+fn names(files: &[ModelFiles]) -> Result<Vec<String>> {
+    let text = |part: Option<&std::ffi::OsStr>| part.unwrap_or_default().to_string_lossy().into_owned();
+    let stem = |files: &ModelFiles| text(files.decoder.file_stem());
+    let in_folder = |files: &ModelFiles| {
+        let path = files.decoder.canonicalize().unwrap_or_else(|_| files.decoder.clone());
+        format!("{}-{}", text(path.parent().and_then(Path::file_name)), stem(files))
+    };
+    let names: Vec<String> = files
+        .iter()
+        .map(|one| {
+            let is_only = files.iter().filter(|other| stem(other) == stem(one)).count() == 1;
+            if is_only { stem(one) } else { in_folder(one) }
+        })
+        .collect();
+    match names.iter().enumerate().find(|(index, name)| names[..*index].contains(name)) {
+        None => Ok(names),
+        Some((_, name)) => Err(Error::usage(format!(
+            "two models would be called `{name}`: give each model once, or evaluate them one by one with folders of \
+             their own (-o)"
+        ))),
+    }
+}
+
+impl Chosen {
+    /// Opens the model as the flags say.
+    pub fn open(&self, args: &EvalArgs, messages: &Messages) -> Result<OpenModel> {
+        let typed = ModelArgs {
+            model: self.files.as_ref().map(|files| files.decoder.clone()),
+            mmproj: self.files.as_ref().map(|files| files.encoder.clone()),
+            threads: args.threads,
+            no_mmap: args.no_mmap,
+            kv_types: args.kv_types.clone(),
+        };
+        typed.open(messages)
+    }
+}
