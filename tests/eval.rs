@@ -299,3 +299,19 @@ fn ctrl_c_says_how_to_go_on_and_the_next_run_does() {
     assert!(!table.contains('>'), "{table}");
     assert_eq!(json(&scratch.read("out/summary.json"))["models"][0]["cost"]["files"], COUNT);
 }
+
+#[test]
+fn types_are_made_from_a_checkpoint_and_kept_for_the_next_time() {
+    let scratch = folder("eval-types");
+    let types = |types| eval(&scratch, &["--source", CHECKPOINT, "--types", types]);
+    let run = types("q8_0,q4_0/q8_0").succeeds();
+    let rows: Vec<&str> = run.stdout.lines().take(3).collect();
+    assert!(rows[1].starts_with("q8_0 ") && rows[2].starts_with("q4_0/q8_0 "), "{}", run.stdout);
+    assert!(run.stdout.contains("q4_0/q8_0 against q8_0"), "{}", run.stdout);
+    let again = types("q8_0,q4_0/q8_0").succeeds();
+    assert!(again.stderr.contains("q4_0/q8_0: all") && again.stderr.contains("were there already"), "{}", again.stderr);
+    for (wrong, what) in [("q8_0,q9_9", "q9_9"), ("q8_0,q8_0", "twice"), ("q8_0+imatrix", "imatrix")] {
+        let run = types(wrong).fails_with(2);
+        assert!(run.stderr.contains(what), "{wrong}: {}", run.stderr);
+    }
+}

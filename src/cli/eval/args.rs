@@ -28,6 +28,7 @@ own: CPU time and peak memory are those of that process, loading included; RTF
 
 Examples:
   qasr eval strings.tsv
+  qasr eval strings.tsv --source Qwen3-ASR-0.6B/ --types f16,q8_0,q4_k_m/q8_0,balanced
   qasr eval talks.jsonl -m f16.gguf -m q8_0.gguf -m q4_0.gguf -t 4 -o talks.eval
   qasr eval clips.tsv -m model.gguf --manifest-language --details clips.details.tsv
 
@@ -53,6 +54,19 @@ pub struct EvalArgs {
     /// Audio encoder file, once for each model or once for all, when it does not lie beside the decoder file
     #[arg(long, value_name = "GGUF", requires = "model", help_heading = "Model")]
     pub mmproj: Vec<PathBuf>,
+
+    /// What --types are made from: a checkpoint's directory, or a decoder file of 16 or 32 bits
+    #[arg(long, value_name = "PATH", conflicts_with = "model", requires = "types", help_heading = "Model")]
+    pub source: Option<PathBuf>,
+
+    /// Types to make from --source and measure, separated by commas: q4_0, q4_k_m/q8_0 (decoder/encoder), balanced or
+    /// another recipe, each with +imatrix behind it for importance
+    #[arg(long, value_name = "TYPES", value_delimiter = ',', requires = "source", help_heading = "Model")]
+    pub types: Vec<String>,
+
+    /// Importance matrix for types with +imatrix
+    #[arg(long, value_name = "FILE", requires = "types", help_heading = "Model")]
+    pub imatrix: Option<PathBuf>,
 
     /// Threads to compute with [default: as many as the process may use; one for the demo model]
     #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=512), help_heading = "Model")]

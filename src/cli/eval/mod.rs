@@ -52,7 +52,9 @@ impl Plan {
     }
 
     fn journal(&self, chosen: &Chosen) -> PathBuf {
-        self.folder.join(format!("{}.jsonl", chosen.name))
+        // A type's name can have a slash, and a recipe's or a file's whole path be one.
+        let name = chosen.name.replace(['/', '\\'], "_");
+        self.folder.join(format!("{name}.jsonl"))
     }
 
     /// Opens the journal of a model, which says what was run: also how it computes, since times are kept.
@@ -80,7 +82,7 @@ impl Plan {
 /// Everything in its order.
 fn measure(args: &EvalArgs, messages: &Messages) -> Result<Exit> {
     let plan = Plan::new(args)?;
-    let models = models::chosen(args)?;
+    let models = models::chosen(args, &plan.folder)?;
     fs::create_dir_all(&plan.folder).map_err(|error| {
         Error::output(format!(
             "cannot make the folder {}: {error}; choose another place with -o",

@@ -5,6 +5,7 @@ use crate::cli::messages::Messages;
 use crate::cli::shared::{ModelArgs, OpenModel};
 use qasr::ModelFiles;
 use qasr::error::{Error, Result};
+use qasr::variants::{Source, Spec, Variants};
 use std::path::Path;
 
 /// One model of a run.
@@ -16,8 +17,12 @@ pub struct Chosen {
     pub files: Option<ModelFiles>,
 }
 
-/// The models asked for, in the order in which they were typed, each under a name of its own.
-pub fn chosen(args: &EvalArgs) -> Result<Vec<Chosen>> {
+/// The models asked for, in the order in which they were typed, each under a name of its own. Types are made in
+/// `folder`, where they are not there already.
+pub fn chosen(args: &EvalArgs, folder: &Path) -> Result<Vec<Chosen>> {
+    if let Some(source) = &args.source {
+        return made(args, source, &folder.join("models"));
+    }
     if args.model.is_empty() {
         return Ok(vec![Chosen { name: "demo".into(), files: None }]);
     }
@@ -37,6 +42,20 @@ pub fn chosen(args: &EvalArgs) -> Result<Vec<Chosen>> {
     }
     let names = names(&files)?;
     Ok(names.into_iter().zip(files).map(|(name, files)| Chosen { name, files: Some(files) }).collect())
+}
+
+/// Types of one model.
+fn made(args: &EvalArgs, source: &Path, folder: &Path) -> Result<Vec<Chosen>> {
+    let specs = args.types.iter().map(|typed| Spec::parse(typed)).collect::<Result<Vec<_>>>()?;
+    if let Some((_, twice)) = args.types.iter().enumerate().find(|(index, name)| args.types[..*index].contains(name)) {
+        return Err(Error::usage(format!("the type `{twice}` is asked for twice: give each once")));
+    }
+    let variants = Variants::new(Source::find(Some(source))?, folder, args.imatrix.clone())?;
+    let one = |spec: &Spec| {
+        let variant = variants.files(spec)?;
+        Ok(Chosen { name: variant.name, files: Some(variant.files) })
+    };
+    specs.iter().map(one).collect()
 }
 
 /// The decoder files' names, behind their folders' where two would be alike.

@@ -98,7 +98,7 @@ pub fn run(args: &EvalArgs, index: usize, messages: &Messages) -> Exit {
 
 fn measure(args: &EvalArgs, index: usize, messages: &Messages) -> Result<()> {
     let plan = Plan::new(args)?;
-    let chosen = models::chosen(args)?.into_iter().nth(index);
+    let chosen = models::chosen(args, &plan.folder)?.into_iter().nth(index);
     let chosen = chosen.ok_or_else(|| Error::internal(format!("there is no model {index} to evaluate")))?;
     let path = plan.journal(&chosen);
     let Some(mut journal) = Journal::resume(&path)? else {
