@@ -4,7 +4,9 @@ use super::imatrix::ImatrixArgs;
 use super::eval::args::EvalArgs;
 use super::listen::args::{ListenArgs, ReplayArgs};
 use super::output::Format;
+use super::quant_report::QuantReportArgs;
 use super::quantize::QuantizeArgs;
+use super::recipe::RecipeArgs;
 use super::shared::{ModelArgs, RawArgs, TextArgs};
 use super::types::{TypeArgs, parse_recipe};
 use clap::{ArgAction, Args, Parser, Subcommand};
@@ -31,6 +33,8 @@ pub enum Command {
     Convert(ConvertArgs),
     Imatrix(ImatrixArgs),
     Quantize(QuantizeArgs),
+    Recipe(RecipeArgs),
+    QuantReport(QuantReportArgs),
     Inspect(InspectArgs),
     Eval(Box<EvalArgs>),
 }
@@ -42,7 +46,6 @@ Examples:
   qasr listen -m models/Qwen3-ASR-0.6B-Q8_0.gguf
   qasr convert Qwen3-ASR-0.6B/ --type q8_0 -o models/
   qasr quantize models/Qwen3-ASR-0.6B-bf16.gguf models/ --recipe balanced
-  qasr inspect models/Qwen3-ASR-0.6B-Q8_0.gguf";
   qasr inspect models/Qwen3-ASR-0.6B-Q8_0.gguf
   qasr eval recordings.tsv -m models/Qwen3-ASR-0.6B-Q8_0.gguf";
 

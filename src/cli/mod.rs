@@ -16,12 +16,15 @@ mod inspect;
 mod listen;
 mod messages;
 mod output;
+mod quant_report;
 mod quantize;
+mod recipe;
 mod shared;
 mod spelling;
 mod transcribe;
 mod types;
 mod version;
+mod work;
 
 use args::{Cli, Command};
 use clap::error::ErrorKind as ParseErrorKind;
@@ -69,6 +72,8 @@ fn dispatch(argv: Vec<OsString>) -> Exit {
         Some(Command::Convert(args)) => convert::run(&args),
         Some(Command::Imatrix(args)) => imatrix::run(&args),
         Some(Command::Quantize(args)) => quantize::run(&args),
+        Some(Command::Recipe(args)) => recipe::run(&args),
+        Some(Command::QuantReport(args)) => quant_report::run(&args),
         Some(Command::Inspect(args)) => inspect::run(&args),
         Some(Command::Eval(args)) => eval::run(&args),
         None => {

@@ -6,12 +6,15 @@
 //! 2 tensors     a pair of files ─ the same tensors in another  `qasr_convert::distance`
 //! 3 embeddings  clip ─ rows behind every encoder layer         `embeddings`; `noise` makes it harder
 //! 4 logits      clip, text ─ what is expected at every token   `logits`
+//! 5 transcripts recording ─ text, beside what was said          `crate::evaluation`; with 3 and 4 type by type: `types`
 //! ```
 
+pub mod clips;
 pub mod embeddings;
 pub mod logits;
 pub mod metrics;
 pub mod noise;
+pub mod types;
 
 use crate::text::Language;
 use serde::{Deserialize, Serialize};

@@ -1,0 +1,99 @@
+//! `qasr quant-report`: what each type costs, at five depths, as one page.
+
+mod measure;
+mod page;
+
+use super::exit::Exit;
+use super::messages::Messages;
+use super::output::write_whole;
+use super::work::{Work, WorkArgs};
+use clap::Args;
+use measure::Report;
+use qasr::error::{Error, Result};
+use std::path::PathBuf;
+
+const NOTES: &str = "\
+Makes every type from the source and measures it beside f16: blocks, tensors,
+encoder rows by length of the clip, logits along the texts, transcripts. The page
+needs no network and carries its numbers as JSON. With --work an interrupted run
+goes on where it stopped.
+
+A type is a name (q4_0), decoder and encoder (q4_k_m/q8_0), a recipe (balanced or
+a file *.recipe) or a finished *.gguf; +imatrix behind it asks for importance.
+
+Examples:
+  qasr quant-report Qwen3-ASR-0.6B/ held-out.tsv -o report.html
+  qasr quant-report asr-bf16.gguf held-out.tsv --types q8_0,q4_0,q4_0+imatrix,balanced \\
+      --imatrix asr.imatrix.gguf --work /tmp/types -o report.html";
+
+/// Measure what each type costs, and write a page about it
+#[derive(Debug, Args)]
+#[command(after_help = NOTES, arg_required_else_help = true)]
+pub struct QuantReportArgs {
+    /// A checkpoint's directory, or a decoder file of 16 or 32 bits
+    #[arg(value_name = "SOURCE")]
+    pub source: PathBuf,
+
+    /// Recordings with texts: TSV with columns `file` and `text`, or JSONL
+    #[arg(value_name = "MANIFEST")]
+    pub manifest: PathBuf,
+
+    /// Types to measure, separated by commas
+    #[arg(
+        long,
+        value_name = "TYPES",
+        value_delimiter = ',',
+        default_value = "f32,bf16,q8_0,q6_k,q5_k_m,q5_0,q4_k_m,q4_0,iq4_nl,safe,balanced,small"
+    )]
+    pub types: Vec<String>,
+
+    #[command(flatten)]
+    pub work: WorkArgs,
+
+    /// Longest recording for the logits; longer ones count for texts only
+    #[arg(long, value_name = "SECONDS", default_value_t = 30.0)]
+    pub longest: f64,
+
+    /// Threads [default: as many as the process may use; one for small models]
+    #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=512))]
+    pub threads: Option<u32>,
+
+    /// The page
+    #[arg(short = 'o', long, value_name = "HTML", required = true)]
+    pub output: PathBuf,
+
+    /// The numbers as a file of their own
+    #[arg(long, value_name = "FILE")]
+    pub json: Option<PathBuf>,
+
+    /// Only warnings and errors
+    #[arg(long, help_heading = "Messages")]
+    pub no_prints: bool,
+}
+
+/// Runs the subcommand.
+pub fn run(args: &QuantReportArgs) -> Exit {
+    let messages = Messages::new(args.no_prints, false);
+    let result = report(args, &messages);
+    messages.clear_progress();
+    match result {
+        Ok(()) => Exit::Success,
+        Err(error) => messages.failure(&error),
+    }
+}
+
+fn report(args: &QuantReportArgs, messages: &Messages) -> Result<()> {
+    let work = Work::open(&args.work)?;
+    let report: Report = measure::measure(args, work.path(), messages)?;
+    let unwritable = |error: serde_json::Error| Error::internal(error.to_string());
+    let value = serde_json::to_value(&report).map_err(unwritable)?;
+    if let Some(path) = &args.json {
+        let text = serde_json::to_string_pretty(&value).map_err(unwritable)?;
+        write_whole(path, "choose another place with --json", &|out| writeln!(out, "{text}"))?;
+        messages.note(format_args!("wrote {}", path.display()));
+    }
+    let html = page::page(&report, &value).render();
+    write_whole(&args.output, "choose another place with -o", &|out| out.write_all(html.as_bytes()))?;
+    messages.note(format_args!("wrote {}", args.output.display()));
+    Ok(())
+}
