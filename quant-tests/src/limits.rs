@@ -172,7 +172,12 @@ mod tests {
                     for (name, Limit { limit, measured, .. }) in measures {
                         let place = format!("[{depth}.{subject}] {kind}.{name}");
                         assert!(limit >= measured, "{place}: {limit} is below {measured}");
-                        let largest = if depth == "transcripts" { measured + 3.0 } else { 2.0 * measured };
+                        // Words and the most likely tokens change one at a time.
+                        let largest = match (depth.as_str(), name.as_str()) {
+                            ("transcripts", _) => measured + 3.0,
+                            (_, "flip_rate") => measured + 0.0101,
+                            _ => 2.0 * measured,
+                        };
                         assert!(limit <= largest, "{place}: {limit} is far over {measured}");
                         count += 1;
                     }

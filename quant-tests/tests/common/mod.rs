@@ -96,11 +96,16 @@ pub fn check_checkpoint(checkpoint: &Path, sha256: &str) {
 
 /// Opens a pair with the attention cache in full precision.
 pub fn open(files: &ModelFiles) -> Model {
+    Model::open(files, &options()).unwrap()
+}
+
+/// How [`open`] does it.
+pub fn options() -> ModelOptions {
     let mut options = ModelOptions::default();
     options.cache = CacheType::F32;
     // Tests run side by side already, and threads that wait for each other crawl on a busy machine.
     options.threads = 1;
-    Model::open(files, &options).unwrap()
+    options
 }
 
 /// The checkpoint of the demo model that ships inside the program.
@@ -128,6 +133,10 @@ pub fn recording(name: &str) -> Clip {
 
 /// The types compared with the f16 pair.
 pub const KINDS: [&str; 7] = ["q8_0", "q6_k", "q5_k_m", "q5_0", "q4_k_m", "q4_0", "iq4_nl"];
+
+/// Those that the checkpoint of [`of_real_widths`] is run with: without iq4_nl, which takes seconds to make and which
+/// q4_k_m falls back to at its widths.
+pub const KINDS_OF_REAL_WIDTHS: [&str; 6] = ["q8_0", "q6_k", "q5_k_m", "q5_0", "q4_k_m", "q4_0"];
 
 /// Measured values of one depth beside their limits. Prints each as a line for `limits.toml`.
 pub struct Checks {
@@ -204,4 +213,28 @@ fn f16_times(bits: u16, factor: f64) -> u16 {
     let carry = i32::from(steps >= 2048.0);
     let fraction = (steps / f64::from(1 << carry)) as u16 - 1024;
     sign | ((exponent + carry) as u16) << 10 | fraction
+}
+
+/// The first `most` digit strings of a list (`strings_dev`, `strings_test_seen`); `None`, and a line on stderr, where
+/// `../shared/digits` is not there.
+pub fn strings(list: &str, most: usize) -> Option<Vec<Clip>> {
+    let folder = shared("digits");
+    let Ok(table) = std::fs::read_to_string(folder.join(format!("{list}.tsv"))) else {
+        say(&format!("skipped: {list}: ../shared/digits is not there"));
+        return None;
+    };
+    let mut lines = table.lines().map(|line| line.split('\t').collect::<Vec<_>>());
+    let head = lines.next().unwrap();
+    let [file, text] = ["file", "text"].map(|name| head.iter().position(|field| *field == name).unwrap());
+    let clip = |fields: Vec<&str>| {
+        let recording = read_path(&folder.join(fields[file]), &ReadOptions::default()).unwrap();
+        Clip {
+            name: fields[file].into(),
+            samples: recording.pcm.samples().into(),
+            condition: "clean".into(),
+            language: Language::find("English"),
+            text: Some(fields[text].into()),
+        }
+    };
+    Some(lines.take(most).map(clip).collect())
 }
