@@ -3,8 +3,8 @@
 mod common;
 
 use common::{
-    Checks, KINDS, KINDS_OF_REAL_WIDTHS, change_scales, convert, demo_checkpoint, of_real_widths, open, recording,
-    strings,
+    Checks, KINDS, KINDS_OF_REAL_WIDTHS, change_scales, convert, demo_checkpoint, heldout, of_real_widths, open,
+    recording, strings,
 };
 use qasr::depths::Clip;
 use qasr::depths::logits::{LogitsCost, Reference, compare, force};
@@ -123,7 +123,7 @@ fn every_type(subject: &str, checkpoint: &Path, kinds: &[&str], clips: &[Clip]) 
 
 #[test]
 fn every_type_stays_within_its_limits() {
-    every_type("recordings", &demo_checkpoint(), &KINDS, &[recording("six_words"), recording("sample")]);
+    every_type("heldout", &demo_checkpoint(), &KINDS, &heldout());
 }
 
 #[test]
@@ -141,18 +141,18 @@ fn real_widths_stay_within_their_limits() {
 /// depth 2.
 #[test]
 fn a_damaged_decoder_is_over_its_limit_and_an_undamaged_one_is_not() {
-    let clips = [recording("six_words"), recording("sample")];
+    let clips = heldout();
     let (_folder, files) = convert(&demo_checkpoint(), "f16");
     let reference = Reference::measure(&open(&files), &clips, &mut |_| {}).unwrap();
     let (_folder, files) = convert(&demo_checkpoint(), "q8_0");
     let over = || {
         let mut checks = Checks::new(Depth::Logits);
-        check(&mut checks, "recordings", "q8_0", &compare(&open(&files), &reference, &mut |_| {}).unwrap());
+        check(&mut checks, "heldout", "q8_0", &compare(&open(&files), &reference, &mut |_| {}).unwrap());
         checks.over()
     };
     assert_eq!(over(), Vec::<String>::new());
     change_scales(&files.decoder, "blk.0.attn_v.weight", 1.05);
     let over = over();
     assert!(over.iter().any(|line| line.contains("mean_kl is ")), "{over:?}");
-    assert!(over.iter().all(|line| line.starts_with("depth 4 (logits), q8_0, recordings, most at token ")), "{over:?}");
+    assert!(over.iter().all(|line| line.starts_with("depth 4 (logits), q8_0, heldout, most at token ")), "{over:?}");
 }

@@ -9,8 +9,10 @@ use std::path::{Path, PathBuf};
 use qasr::Model;
 use qasr::audio::{ReadOptions, read_path};
 use qasr::depths::Clip;
+use qasr::evaluation::{Entry, Manifest};
 use qasr::model::{CacheType, ModelFiles, ModelOptions};
 use qasr::text::Language;
+use qasr::units::SAMPLE_RATE;
 use qasr_convert::tiny::{self, Spec};
 use qasr_convert::{ConvertOptions, Recipe};
 use qasr_format::Gguf;
@@ -237,4 +239,19 @@ pub fn strings(list: &str, most: usize) -> Option<Vec<Clip>> {
         }
     };
     Some(lines.take(most).map(clip).collect())
+}
+
+/// The committed recordings of speakers that the digits model was not trained on: those that are one utterance.
+pub fn heldout() -> Vec<Clip> {
+    let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("speech/heldout/manifest.tsv");
+    let clip = |entry: &Entry| Clip {
+        name: entry.name.clone(),
+        samples: read_path(&entry.file, &ReadOptions::default()).unwrap().pcm.samples().into(),
+        condition: entry.category.clone().unwrap_or_default(),
+        language: entry.language,
+        text: entry.text.clone(),
+    };
+    let mut clips: Vec<Clip> = Manifest::read(&manifest).unwrap().entries.iter().map(clip).collect();
+    clips.retain(|clip| clip.samples.len() <= 30 * SAMPLE_RATE as usize);
+    clips
 }
