@@ -21,7 +21,7 @@ fn five_depths_are_measured_shown_and_not_measured_twice() {
     let scratch = folder("quant-report");
     let (list, page, json, work) =
         (scratch.path("list.tsv"), scratch.path("page.html"), scratch.path("numbers.json"), scratch.path("work"));
-    let fixed = ["quant-report", CHECKPOINT, &list, "--types", "q8_0,q4_0", "-o", &page, "--json", &json];
+    let fixed = ["quant-report", CHECKPOINT, &list, "--types", "q8_0,q4_0", "-o", &page, "-oj", &json];
     let run = qasr(&[&fixed[..], &["--work", &work]].concat()).succeeds();
     assert!(run.stdout.is_empty() && run.stderr.contains("measuring q4_0"), "{}", run.stderr);
     let report: Value = serde_json::from_str(&scratch.read("numbers.json")).unwrap();

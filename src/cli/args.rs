@@ -1,7 +1,8 @@
 //! What can be typed. Meaning is given to it by the file of each subcommand.
 
-use super::imatrix::ImatrixArgs;
+use super::compare::args::CompareArgs;
 use super::eval::args::EvalArgs;
+use super::imatrix::ImatrixArgs;
 use super::listen::args::{ListenArgs, ReplayArgs};
 use super::output::Format;
 use super::quant_report::QuantReportArgs;
@@ -37,6 +38,7 @@ pub enum Command {
     QuantReport(QuantReportArgs),
     Inspect(InspectArgs),
     Eval(Box<EvalArgs>),
+    Compare(Box<CompareArgs>),
 }
 
 const EXAMPLES: &str = "\

@@ -7,6 +7,7 @@
 //! `cost` what a run took.
 
 mod args;
+mod compare;
 mod convert;
 mod cost;
 mod eval;
@@ -76,6 +77,7 @@ fn dispatch(argv: Vec<OsString>) -> Exit {
         Some(Command::QuantReport(args)) => quant_report::run(&args),
         Some(Command::Inspect(args)) => inspect::run(&args),
         Some(Command::Eval(args)) => eval::run(&args),
+        Some(Command::Compare(args)) => compare::run(&args),
         None => {
             Messages::default().text(&Cli::command().render_help());
             Exit::Usage

@@ -205,7 +205,7 @@ impl From<KvType> for CacheType {
     }
 }
 
-fn parse_language(typed: &str) -> std::result::Result<LanguageChoice, String> {
+pub fn parse_language(typed: &str) -> std::result::Result<LanguageChoice, String> {
     if typed.trim().eq_ignore_ascii_case("auto") {
         return Ok(LanguageChoice(None));
     }

@@ -120,12 +120,20 @@ const EVAL: Table = Table {
     refused: &[],
 };
 
+/// A page and, where asked, the same as JSON.
+const COMPARE: Table = Table {
+    spellings: &[("-np", "--no-prints"), ("-oj", "--output-json"), ("-ojson", "--output-json")],
+    already_so: &[],
+    refused: &[],
+};
+
 fn tables(subcommand: &OsStr) -> &'static [&'static Table] {
     match subcommand.to_str() {
         Some("transcribe") => &[&MODEL, &TEXT, &TRANSCRIBE],
         Some("listen") => &[&MODEL, &TEXT, &LISTEN],
         Some("replay") => &[&MODEL],
         Some("eval") => &[&MODEL, &TEXT, &EVAL],
+        Some("compare" | "quant-report") => &[&COMPARE],
         _ => &[],
     }
 }
@@ -237,7 +245,7 @@ mod tests {
     #[test]
     fn every_long_name_exists_and_no_spelling_is_listed_twice() {
         let command = Cli::command();
-        for name in ["transcribe", "listen", "replay"] {
+        for name in ["transcribe", "listen", "replay", "compare"] {
             let subcommand = command.find_subcommand(name).unwrap();
             let known: Vec<String> =
                 subcommand.get_arguments().filter_map(|arg| arg.get_long()).map(|l| format!("--{l}")).collect();

@@ -47,9 +47,9 @@ impl Page {
     /// dashes; anything else in one becomes a dash.
     pub fn data(&mut self, id: &str, value: &serde_json::Value) -> &mut Self {
         let id = id.chars().map(|letter| if letter.is_ascii_alphanumeric() { letter } else { '-' }).collect();
-        // A script element ends at the first `</script`, whatever it holds; `<\/` is the same string in JSON. `<!--`
-        // would change how the rest of it is read.
-        let json = value.to_string().replace("</", "<\\/").replace("<!--", "\\u003c!--");
+        // A script element ends at the first `</script`, and `<!--` changes how the rest of it is read, whatever it holds.
+        // In JSON a `<` stands in strings alone, where it can be written like this.
+        let json = value.to_string().replace('<', "\\u003c");
         self.data.push((id, json));
         self
     }
@@ -209,7 +209,7 @@ mod tests {
         let (_, rest) = html.split_once("<script type=\"application/json\" id=\"a-b\">").unwrap();
         let (json, end) = rest.split_once("</script>").unwrap();
         assert_eq!(serde_json::from_str::<serde_json::Value>(json).unwrap(), json!({"text": "</script><!-- x"}));
-        assert!(!json.contains("<!--"), "{json}");
+        assert!(!json.contains('<'), "{json}");
         assert_eq!(end, "\n</body>\n</html>\n");
     }
 

@@ -102,10 +102,13 @@ impl Table {
     }
 
     pub(super) fn write(&self, html: &mut String) {
-        html.push_str("<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"table\"><table>");
-        if !self.caption.is_empty() {
-            let _ = write!(html, "<caption>{}</caption>", escape(&self.caption));
+        // Not a `<caption>`: that would be as wide as the table and scroll away with it.
+        let caption = escape(&self.caption);
+        if !caption.is_empty() {
+            let _ = writeln!(html, "<p class=\"caption\">{caption}</p>");
         }
+        let label = if caption.is_empty() { "table" } else { &caption };
+        let _ = write!(html, "<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"{label}\"><table>");
         html.push_str("\n<thead><tr>");
         for column in &self.columns {
             let _ = write!(html, "<th scope=\"col\"{}>{}</th>", class(column.class, ""), escape(&column.heading));
@@ -146,7 +149,7 @@ mod tests {
         let html = html(&table);
         assert!(html.contains("<th scope=\"col\">a&lt;b</th>"), "{html}");
         assert!(html.contains("<td>&lt;script&gt;</td><td class=\"right best\">1</td>"), "{html}");
-        assert!(html.contains("<caption>x &amp; y</caption>"), "{html}");
+        assert!(html.contains("<p class=\"caption\">x &amp; y</p>"), "{html}");
     }
 
     #[test]

@@ -62,9 +62,9 @@ pub struct QuantReportArgs {
     #[arg(short = 'o', long, value_name = "HTML", required = true)]
     pub output: PathBuf,
 
-    /// The numbers as a file of their own
+    /// The numbers as a file of their own [also -oj]
     #[arg(long, value_name = "FILE")]
-    pub json: Option<PathBuf>,
+    pub output_json: Option<PathBuf>,
 
     /// Only warnings and errors
     #[arg(long, help_heading = "Messages")]
@@ -87,9 +87,9 @@ fn report(args: &QuantReportArgs, messages: &Messages) -> Result<()> {
     let report: Report = measure::measure(args, work.path(), messages)?;
     let unwritable = |error: serde_json::Error| Error::internal(error.to_string());
     let value = serde_json::to_value(&report).map_err(unwritable)?;
-    if let Some(path) = &args.json {
+    if let Some(path) = &args.output_json {
         let text = serde_json::to_string_pretty(&value).map_err(unwritable)?;
-        write_whole(path, "choose another place with --json", &|out| writeln!(out, "{text}"))?;
+        write_whole(path, "choose another place with -oj", &|out| writeln!(out, "{text}"))?;
         messages.note(format_args!("wrote {}", path.display()));
     }
     let html = page::page(&report, &value).render();

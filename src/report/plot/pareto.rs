@@ -120,7 +120,7 @@ fn area(text: &str, (x, y): (i32, i32)) -> Filled {
 fn free_place(text: &str, (x, y): (i32, i32), filled: &[Filled]) -> Option<(i32, i32)> {
     let width = text_width(text);
     let (right, left, middle) = (x + 20, x - 20 - width, x - width / 2);
-    let (above, below) = (y - 30, y + 30);
+    let (above, below, far_above, far_below) = (y - 30, y + 30, y - 64, y + 64);
     let candidates = [
         (right, y),
         (left, y),
@@ -130,6 +130,8 @@ fn free_place(text: &str, (x, y): (i32, i32), filled: &[Filled]) -> Option<(i32,
         (right, below),
         (left, above),
         (left, below),
+        (middle, far_above),
+        (middle, far_below),
     ];
     candidates.into_iter().find(|place| {
         let (l, t, r, b) = area(text, *place);

@@ -1,0 +1,217 @@
+//! From finished runs to what is said about each engine.
+
+use super::engines::Engine;
+use super::journal::Run;
+use super::recordings::{Converted, Recording};
+use super::sanity::{self, Evidence};
+use qasr::scoring::{self, Bootstrap, Difference, Distance, Errors, Interval, Normalizer, Scored, Unit};
+use serde::Serialize;
+
+/// The middle of several values, and their ends.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Spread {
+    pub median: f64,
+    pub low: f64,
+    pub high: f64,
+}
+
+/// What is said about an engine.
+#[derive(Debug, Clone, Serialize)]
+pub struct EngineResult {
+    pub name: String,
+    pub command: Vec<String>,
+    pub version: Option<String>,
+    pub model_bytes: Option<u64>,
+    pub speed_only: Option<String>,
+    /// Why its speed is not ranked.
+    pub not_ranked: Vec<String>,
+    /// Its place by time per audio second, from 1.
+    pub rank: Option<usize>,
+    /// Errors over all recordings whose truth is known.
+    pub errors: Errors,
+    pub error_rate: Option<f64>,
+    pub interval: Option<Interval>,
+    pub character_error_rate: Option<f64>,
+    /// Against the first engine, in percentage points: positive is worse.
+    pub difference: Option<Difference>,
+    pub runs: usize,
+    pub failures: usize,
+    /// Whether the same recording gave different texts in different rounds.
+    pub text_varies: bool,
+    /// Of runs that did not fail: wall time by audio time, and the same of all together.
+    pub real_time_factor: Option<Spread>,
+    pub total_real_time_factor: Option<f64>,
+    pub first_text_seconds: Option<Spread>,
+    pub user_seconds_per_audio_second: Option<f64>,
+    pub peak_bytes: Option<u64>,
+    /// The text of its first round and how far it is from the truth, by recording.
+    #[serde(skip)]
+    pub texts: Vec<Heard>,
+}
+
+/// What an engine made of a recording.
+#[derive(Debug, Clone)]
+pub struct Heard {
+    pub text: String,
+    /// Where the truth is known.
+    pub scored: Option<Scored>,
+    pub characters: Option<Distance>,
+    pub is_looping: bool,
+}
+
+/// How the texts of a recording are compared.
+#[derive(Debug, Clone, Copy)]
+pub struct Measure {
+    pub normalizer: Normalizer,
+    pub unit: Unit,
+}
+
+impl Measure {
+    /// By the language, unless a normaliser was asked for.
+    pub fn of(recording: &Recording, asked: Option<Normalizer>) -> Self {
+        let normalizer = asked.unwrap_or_else(|| Normalizer::for_language(recording.language));
+        Self { normalizer, unit: Unit::choose(recording.language, recording.truth.as_deref().unwrap_or_default()) }
+    }
+}
+
+/// A comparison that is finished.
+pub struct Finished<'a> {
+    pub engines: &'a [Engine],
+    pub recordings: &'a [Recording],
+    pub converted: &'a [Converted],
+    pub measures: &'a [Measure],
+    pub runs: &'a [Run],
+    pub sanity_percent: f64,
+}
+
+impl Finished<'_> {
+    /// What is said about every engine, in their order.
+    pub fn results(&self) -> Vec<EngineResult> {
+        let mut results: Vec<EngineResult> = self.engines.iter().map(|engine| self.result(engine)).collect();
+        let errors: Vec<Vec<Errors>> = results.iter().map(|result| errors(&result.texts)).collect();
+        let first = results.iter().position(|result| result.speed_only.is_none());
+        for index in 0..results.len() {
+            if first.is_some_and(|first| first < index) && results[index].speed_only.is_none() {
+                let first = first.unwrap_or_default();
+                results[index].difference = scoring::paired(&errors[first], &errors[index], Bootstrap::default());
+            }
+        }
+        rank(&mut results);
+        results
+    }
+
+    fn result(&self, engine: &Engine) -> EngineResult {
+        let runs: Vec<&Run> = self.runs.iter().filter(|run| run.engine == engine.name).collect();
+        let good: Vec<(&Run, f64)> = runs
+            .iter()
+            .filter(|run| run.outcome.failure.is_none())
+            .filter_map(|run| Some((*run, self.seconds(&run.recording)?)))
+            .collect();
+        let is_judged = engine.speed_only.is_none();
+        let heard = |(recording, measure): (&Recording, &Measure)| {
+            let run = runs.iter().find(|run| run.recording == recording.name);
+            let text = run.map_or(String::new(), |run| run.outcome.text.clone());
+            let truth = recording.truth.as_deref().filter(|_| is_judged);
+            Heard {
+                scored: truth.map(|truth| scoring::score(truth, &text, measure.normalizer, measure.unit)),
+                characters: truth.map(|truth| scoring::character_distance(truth, &text, measure.normalizer)),
+                is_looping: scoring::is_loop(&text, recording.truth.as_deref(), measure.unit),
+                text,
+            }
+        };
+        let texts: Vec<Heard> = self.recordings.iter().zip(self.measures).map(heard).collect();
+        let failures = runs.len() - good.len();
+        let files = errors(&texts);
+        let total: Errors = files.iter().copied().sum();
+        let not_ranked = match is_judged {
+            true => sanity::judge(&self.evidence(&texts, runs.len(), failures, total.rate()), self.sanity_percent),
+            false => Vec::new(),
+        };
+        let audio: f64 = good.iter().map(|(_, seconds)| seconds).sum();
+        let per_audio_second = |sum: f64| (audio > 0.0).then(|| sum / audio);
+        let first_round = |recording: &str| runs.iter().find(|run| run.recording == recording);
+        EngineResult {
+            name: engine.name.clone(),
+            command: engine.template.words().to_vec(),
+            version: engine.version(),
+            model_bytes: engine.model_bytes(),
+            speed_only: engine.speed_only.clone(),
+            not_ranked,
+            rank: None,
+            errors: total,
+            error_rate: total.rate(),
+            interval: scoring::interval(&files, Bootstrap::default()),
+            character_error_rate: texts.iter().filter_map(|heard| heard.characters).sum::<Distance>().rate(),
+            difference: None,
+            runs: runs.len(),
+            failures,
+            text_varies: good.iter().any(|(run, _)| {
+                first_round(&run.recording)
+                    .is_some_and(|first| first.outcome.failure.is_none() && first.outcome.text != run.outcome.text)
+            }),
+            real_time_factor: spread(good.iter().map(|(run, seconds)| run.outcome.wall_seconds / seconds)),
+            total_real_time_factor: per_audio_second(good.iter().map(|(run, _)| run.outcome.wall_seconds).sum()),
+            first_text_seconds: spread(good.iter().filter_map(|(run, _)| run.outcome.first_text_seconds)),
+            user_seconds_per_audio_second: per_audio_second(good.iter().map(|(run, _)| run.outcome.user_seconds).sum()),
+            peak_bytes: good.iter().map(|(run, _)| run.outcome.peak_bytes).max(),
+            texts,
+        }
+    }
+
+    fn evidence(&self, texts: &[Heard], runs: usize, failed: usize, error_rate: Option<f64>) -> Evidence {
+        let has_speech = |recording: &Recording| recording.truth.as_ref().is_some_and(|truth| !truth.trim().is_empty());
+        let spoken = || self.recordings.iter().zip(texts).filter(|(recording, _)| has_speech(recording));
+        Evidence {
+            runs,
+            failed,
+            with_speech: spoken().count(),
+            empty: spoken().filter(|(_, heard)| heard.text.is_empty()).count(),
+            looping: spoken().filter(|(_, heard)| heard.is_looping).count(),
+            error_rate,
+        }
+    }
+
+    fn seconds(&self, name: &str) -> Option<f64> {
+        let index = self.recordings.iter().position(|recording| recording.name == name)?;
+        Some(self.converted.get(index)?.seconds)
+    }
+}
+
+/// Errors of each recording; where its truth is not known, of nothing.
+fn errors(texts: &[Heard]) -> Vec<Errors> {
+    texts.iter().map(|heard| heard.scored.as_ref().map_or(Errors::default(), |scored| scored.errors)).collect()
+}
+
+fn rank(results: &mut [EngineResult]) {
+    let mut places: Vec<(f64, usize)> = results
+        .iter()
+        .enumerate()
+        .filter(|(_, result)| result.not_ranked.is_empty() && result.speed_only.is_none())
+        .filter_map(|(index, result)| Some((result.real_time_factor?.median, index)))
+        .collect();
+    places.sort_by(|a, b| a.0.total_cmp(&b.0));
+    for (place, (_, index)) in places.into_iter().enumerate() {
+        results[index].rank = Some(place + 1);
+    }
+}
+
+fn spread(values: impl Iterator<Item = f64>) -> Option<Spread> {
+    let mut values: Vec<f64> = values.collect();
+    values.sort_by(f64::total_cmp);
+    let (low, high) = (*values.first()?, *values.last()?);
+    let middle = values.len() / 2;
+    let median = if values.len() % 2 == 1 { values[middle] } else { (values[middle - 1] + values[middle]) / 2.0 };
+    Some(Spread { median, low, high })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_spread_is_the_median_between_its_ends() {
+        assert_eq!(spread([3.0, 1.0, 2.0].into_iter()), Some(Spread { median: 2.0, low: 1.0, high: 3.0 }));
+        assert_eq!(spread([4.0, 1.0].into_iter()).unwrap().median, 2.5);
+        assert_eq!(spread([].into_iter()), None);
+    }
+}
