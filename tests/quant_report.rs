@@ -23,7 +23,9 @@ fn five_depths_are_measured_shown_and_not_measured_twice() {
         (scratch.path("list.tsv"), scratch.path("page.html"), scratch.path("numbers.json"), scratch.path("work"));
     let fixed = ["quant-report", CHECKPOINT, &list, "--types", "q8_0,q4_0", "-o", &page, "-oj", &json];
     let run = qasr(&[&fixed[..], &["--work", &work]].concat()).succeeds();
-    assert!(run.stdout.is_empty() && run.stderr.contains("measuring q4_0"), "{}", run.stderr);
+    assert!(run.stderr.contains("measuring q4_0"), "{}", run.stderr);
+    let rows: Vec<&str> = run.stdout.lines().map(|line| line.split(' ').next().unwrap_or_default()).collect();
+    assert_eq!(rows[..4], ["type", "f16", "q8_0", "q4_0"], "{}", run.stdout);
     let report: Value = serde_json::from_str(&scratch.read("numbers.json")).unwrap();
 
     // Each depth finds q8_0 nearer to f16 than q4_0, and neither the same as f16.

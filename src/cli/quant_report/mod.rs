@@ -4,7 +4,7 @@ mod measure;
 mod page;
 
 use super::exit::Exit;
-use super::messages::Messages;
+use super::messages::{self, Messages};
 use super::output::write_whole;
 use super::work::{Work, WorkArgs};
 use clap::Args;
@@ -15,8 +15,8 @@ use std::path::PathBuf;
 const NOTES: &str = "\
 Makes every type from the source and measures it beside f16: blocks, tensors,
 encoder rows by length of the clip, logits along the texts, transcripts. The page
-needs no network and carries its numbers as JSON. With --work an interrupted run
-goes on where it stopped.
+needs no network and carries its numbers as JSON; its summary goes to standard
+output. With --work an interrupted run goes on where it stopped.
 
 A type is a name (q4_0), decoder and encoder (q4_k_m/q8_0), a recipe (balanced or
 a file *.recipe) or a finished *.gguf; +imatrix behind it asks for importance.
@@ -77,12 +77,13 @@ pub fn run(args: &QuantReportArgs) -> Exit {
     let result = report(args, &messages);
     messages.clear_progress();
     match result {
-        Ok(()) => Exit::Success,
+        Ok(text) => messages::print_result(&text),
         Err(error) => messages.failure(&error),
     }
 }
 
-fn report(args: &QuantReportArgs, messages: &Messages) -> Result<()> {
+/// Measures, writes the page, and gives its summary as text.
+fn report(args: &QuantReportArgs, messages: &Messages) -> Result<String> {
     let work = Work::open(&args.work)?;
     let report: Report = measure::measure(args, work.path(), messages)?;
     let unwritable = |error: serde_json::Error| Error::internal(error.to_string());
@@ -95,5 +96,5 @@ fn report(args: &QuantReportArgs, messages: &Messages) -> Result<()> {
     let html = page::page(&report, &value).render();
     write_whole(&args.output, "choose another place with -o", &|out| out.write_all(html.as_bytes()))?;
     messages.note(format_args!("wrote {}", args.output.display()));
-    Ok(())
+    Ok(page::text(&report))
 }

@@ -50,6 +50,40 @@ fn error_rate(report: &TypeReport) -> Option<(f64, Option<(f64, f64)>)> {
     score.rate.map(|rate| (100.0 * rate, interval))
 }
 
+/// The summary as plain text.
+pub fn text(report: &Report) -> String {
+    let widest = all(report).map(|one| one.name.chars().count()).max().unwrap_or(0).max(4);
+    let mut text = format!(
+        "{:<widest$}  {:>7}  {:>9}  {:>9}  {:>7}  {:>10}  {:>22}  {:>24}  {:>5}\n",
+        "type", "MB", "KL, nats", "KL 99 %", "flips %", "perplexity", "error rate %", "to f16, points", "loops"
+    );
+    for one in all(report) {
+        let rate =
+            error_rate(one).map_or_else(String::new, |(rate, interval)| format!("{rate:.2}{}", bracket(interval)));
+        let difference = one.cost.comparison.words.or(one.cost.comparison.characters);
+        let difference = difference
+            .map_or_else(String::new, |one| format!("{:+.2}{}", one.points, bracket(Some((one.low, one.high)))));
+        text.push_str(&format!(
+            "{:<widest$}  {:>7.1}  {:>9}  {:>9}  {:>7}  {:>10.4}  {rate:>22}  {difference:>24}  {:>5}\n",
+            one.name,
+            megabytes(one),
+            short(one.cost.kl.mean),
+            short(one.cost.kl.p99),
+            percent(one.cost.flip_rate),
+            one.cost.perplexity,
+            one.cost.summary.all.loops.count,
+        ));
+    }
+    text + &format!(
+        "\n{} recordings, {} tokens of their texts; KL per token from f16; brackets: 95 %, bootstrap over recordings\n",
+        report.recordings, report.reference.cost.tokens
+    )
+}
+
+fn bracket(interval: Option<(f64, f64)>) -> String {
+    interval.map_or_else(String::new, |(low, high)| format!(" [{low:.2} to {high:.2}]"))
+}
+
 fn percent(rate: f64) -> String {
     format!("{:.2}", 100.0 * rate)
 }
