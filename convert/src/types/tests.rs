@@ -113,7 +113,14 @@ fn with(items: &[&str]) -> TypePlan {
 
 #[test]
 fn the_first_exception_that_matches_counts() {
-    let types = with(&["blk.0.ffn_down=q6_k", "ffn_down=q5_0", "conv2d.1=q4_0", "conv2d.2=f32", "narrow=q4_k"]);
+    let types = with(&[
+        "blk.0.ffn_down=q6_k",
+        "ffn_down=q5_0",
+        "conv2d.1=q4_0",
+        "conv2d.2=f32",
+        "conv2d.3=bf16",
+        "narrow=q4_k",
+    ]);
     assert_eq!(types.labels(), ["q4_0-custom", "q8_0-custom"]);
     let mut chooser = Chooser::new(&types);
     let mut kind = |name: &str, dims: &[u64]| {
@@ -129,6 +136,7 @@ fn the_first_exception_that_matches_counts() {
     assert_eq!(kind("a.blk.1.ffn_down.bias", &[256]), ("f32", None));
     assert_eq!(kind("a.conv2d.1.weight", &[3, 3, 1, 32]), ("f16", Some("q4_0")));
     assert_eq!(kind("a.conv2d.2.weight", &[3, 3, 32, 32]), ("f32", None));
+    assert_eq!(kind("a.conv2d.3.weight", &[3, 3, 32, 32]), ("f16", Some("bf16")), "ggml's convolution takes no bf16");
     assert_eq!(kind("blk.0.narrow.weight", &[224, 256]), ("iq4_nl", Some("q4_k")));
     chooser.finish().expect("all are of use");
 }
