@@ -75,7 +75,8 @@ mod tests {
     fn noise_is_as_loud_as_asked() {
         let voices = [tone(0.31, 0.9, 3000), tone(0.77, 0.01, 50)];
         for amplitude in [0.05, 0.9] {
-            let clean = tone(0.05, amplitude, 16_000);
+            // Long enough that noise and tone are hardly alike by chance.
+            let clean = tone(0.05, amplitude, 160_000);
             for decibels in [20.0, 10.0, 0.0, -5.0] {
                 for noise in [Noise::White(3), Noise::Babble(&voices)] {
                     let noisy = add(&clean, noise, decibels);
