@@ -125,6 +125,9 @@ fn a_manifest_that_cannot_work_is_refused_with_line_and_remedy() {
         let sentence = refusal(&scratch, name, text);
         assert!(parts.iter().all(|part| sentence.contains(part)), "{sentence}");
     }
+    let around = Path::new(&scratch.path("")).file_name().unwrap().to_str().unwrap().to_owned();
+    let sentence = refusal(&scratch, "p.tsv", format!("file\ttext\nsix.wav\tx\n../{around}/six.wav\ty\n").as_bytes());
+    assert!(sentence.contains("line 3") && sentence.contains("line 2 already"), "{sentence}");
     let many: String = (0..50).map(|index| format!("gone{index}.wav\tx\n")).collect();
     let sentence = refusal(&scratch, "o.tsv", format!("file\ttext\n{many}").as_bytes());
     assert!(sentence.contains("50 of 50") && sentence.contains("and 30 more"), "{sentence}");
@@ -220,9 +223,9 @@ fn a_summary_counts_what_was_read_and_a_comparison_what_both_have() {
 }
 
 #[test]
-fn a_chinese_truth_is_counted_by_character() {
-    let scratch = folder("chinese");
-    let table = "file\ttext\tlanguage\nsix.wav\t今天天气\tzh\nthree.flac\tone two three\ten\n";
+fn a_korean_truth_is_counted_by_character() {
+    let scratch = folder("korean");
+    let table = "file\ttext\tlanguage\nsix.wav\t오늘 날씨\tko\nthree.flac\tone two three\ten\n";
     let manifest = read(&scratch, "m.tsv", table).unwrap();
     let results = run(&model(), &manifest, &EvaluationOptions::default(), None, &mut |_| {}).unwrap();
     assert_eq!((results[0].unit, results[0].errors.unwrap().reference), (Unit::Characters, 4));

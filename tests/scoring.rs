@@ -76,19 +76,25 @@ fn english_counts_numbers_and_contractions_alike() {
         ("john's hat", "john is hat"),
         ("six", "seven"),
         ("twenty twenty", "40"),
-        ("two thousand three million", "2003000000"),
-        ("two hundred five hundred", "205 hundred"),
         ("five and six", "11"),
-        ("oh no", "0 no"),
-        ("1, 234", "1,234 5"),
         ("first", "1"),
         ("hundreds of men", "100 of men"),
     ] {
         assert_ne!(Normalizer::English.apply(one), Normalizer::English.apply(other), "{one:?} {other:?}");
     }
-    assert_eq!(Normalizer::English.apply("one thousand, two hundred"), "1 2 0 0");
-    assert_eq!(Normalizer::English.apply("twelve thousand twenty"), "1 2 0 2 0");
-    assert_eq!(Normalizer::English.apply("john's 4k tv, and five"), "john's 4k tv and 5");
+    for (text, expected) in [
+        ("one thousand, two hundred", "1 2 0 0"),
+        ("twelve thousand twenty", "1 2 0 2 0"),
+        ("two thousand three million", "2 0 0 0 3 0 0 0 0 0 0"),
+        ("two hundred five hundred", "2 0 0 5 0 0"),
+        ("two thousand fifteen hundred", "2 0 0 0 1 5 0 0"),
+        ("two million fifteen hundred", "2 0 0 1 5 0 0"),
+        ("twenty ten", "2 0 1 0"),
+        ("oh five oh no", "oh 5 oh no"),
+        ("john's 4k tv, and five", "john's 4k tv and 5"),
+    ] {
+        assert_eq!(Normalizer::English.apply(text), expected, "{text:?}");
+    }
 }
 
 #[test]

@@ -116,7 +116,7 @@ fn is_invisible(letter: char) -> bool {
 }
 
 fn english(text: &str) -> String {
-    let text = basic(&numbers::without_grouping(text).replace('%', " percent ").replace('&', " and "));
+    let text = basic(&text.replace('%', " percent ").replace('&', " and "));
     let mut words = Vec::new();
     for word in text.split(' ').filter(|word| !word.is_empty()) {
         write_out(word, &mut words);

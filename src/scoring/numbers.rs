@@ -26,15 +26,6 @@ pub fn as_digits(words: &[&str]) -> String {
     result.join(" ")
 }
 
-/// The text without the commas that group digits: `12,500` as `12500`, but `1, 2` and `1,2` as they are.
-pub fn without_grouping(text: &str) -> String {
-    let letters: Vec<char> = text.chars().collect();
-    let digits_from = |from: usize| letters[from..].iter().take_while(|letter| letter.is_ascii_digit()).count();
-    let is_grouping =
-        |at: usize| letters[at] == ',' && at > 0 && letters[at - 1].is_ascii_digit() && digits_from(at + 1) == 3;
-    (0..letters.len()).filter(|at| !is_grouping(*at)).map(|at| letters[at]).collect()
-}
-
 fn is_digits(word: &str) -> bool {
     !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_digit())
 }
@@ -54,7 +45,9 @@ fn number_at(words: &[&str]) -> Option<(u64, usize)> {
     let mut largest = u64::MAX;
     loop {
         let start = used + usize::from(used > 0 && words.get(used) == Some(&"and"));
-        let Some((group, length)) = below_thousands(words.get(start..).unwrap_or_default()) else { break };
+        let Some((group, length)) = below_thousands(words.get(start..).unwrap_or_default()) else {
+            break;
+        };
         let scale = words.get(start + length).and_then(|word| SCALES.iter().find(|(name, _)| name == word));
         match scale {
             Some((_, scale)) if *scale < largest => {
@@ -65,7 +58,7 @@ fn number_at(words: &[&str]) -> Option<(u64, usize)> {
             // `two thousand three million` is two numbers.
             Some(_) => break,
             // What comes behind `thousand` without a scale of its own must fit below it, or is the next number.
-            None if group < largest && (used == 0 || group < 1000) => {
+            None if group < largest => {
                 total += group;
                 used = start + length;
                 break;
