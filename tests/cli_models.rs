@@ -2,9 +2,13 @@
 //! the files. The checkpoint is the tiny one with random weights that the golden values were made from.
 
 mod command;
+#[allow(dead_code, reason = "shared by several tests, each of which uses a part")]
+mod damage;
 
 use command::{Scratch, qasr};
+use damage::Part;
 use std::fs;
+use std::path::Path;
 
 const RECORDING: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/recordings/six_words.wav");
 const CHECKPOINT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/quant-tests/golden/tiny/checkpoint");
@@ -163,4 +167,20 @@ fn wrong_bytes_in_a_header_are_refused() {
     other[name..name + 5].copy_from_slice(b"llama");
     let model = scratch.write("other.gguf", &other);
     is_refused(&["-m", &model, "--mmproj", &encoder], "other.gguf");
+}
+
+/// llama.cpp's quantizer keeps our keys and writes its own number for the new types: the recipe it keeps is out of date.
+#[test]
+fn a_recipe_that_another_quantizer_left_behind_is_not_believed() {
+    let scratch = Scratch::new("stale");
+    let (decoder, encoder) = pair(&scratch, "q8_0");
+    let stale = Part::read(Path::new(&decoder)).with("qasr.recipe", "f16").bytes();
+    let stale = scratch.write("stale.gguf", &stale);
+    let quant = |decoder: &str| {
+        let limit = ["--max-new-tokens", "1", "-d", "1000", "-ojson", "-of", "-", RECORDING];
+        let run = qasr(&[&["transcribe", "-np", "-m", decoder, "--mmproj", &encoder], &limit[..]].concat());
+        let json: serde_json::Value = serde_json::from_str(&run.succeeds_or_fails_with(5).stdout).unwrap();
+        json["model"]["quant"].as_str().unwrap().to_owned()
+    };
+    assert_eq!((quant(&decoder), quant(&stale)), ("q8_0".to_owned(), "q8_0".to_owned()));
 }

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::path::Path;
 
 use qasr_format::schema::tensors::{self as names, DecoderSizes, EncoderSizes, Which, encoder_part};
-use qasr_format::schema::{Arch, decoder, encoder, general};
+use qasr_format::schema::{Arch, decoder, encoder, general, own};
 use qasr_format::{Gguf, TensorInfo};
 
 use crate::error::{ConvertError, Result};
@@ -50,6 +50,15 @@ impl Pair {
                 encoder::PROJECTOR_VALUE
             );
             return Err(wrong(encoder_file, what));
+        }
+        if let (Ok(one), Ok(other)) = (decoder_file.str(own::SOURCE_SHA256), encoder_file.str(own::SOURCE_SHA256))
+            && one != other
+        {
+            let decoder = decoder_path.display();
+            return Err(wrong(
+                encoder_file,
+                format!("{decoder} was made from another checkpoint: the two files do not belong together"),
+            ));
         }
         let decoder_sizes = decoder_sizes(decoder_file, arch)?;
         let encoder_sizes = encoder_sizes(encoder_file)?;

@@ -247,6 +247,14 @@ fn what_is_no_pair_is_refused_and_nothing_is_written() {
         }
     });
     refused(&decoder, &path, "do not belong together");
+    let path = spoilt(&encoder, |keys, _| {
+        for (key, value) in keys {
+            if key == "qasr.source.sha256" {
+                *value = "00".into();
+            }
+        }
+    });
+    refused(&decoder, &path, "was made from another checkpoint");
     let path = spoilt(&decoder, |keys, _| {
         for (key, value) in keys {
             if key.ends_with("block_count") {

@@ -26,7 +26,7 @@ Example:
 #[derive(Debug, Args)]
 #[command(after_help = NOTES, arg_required_else_help = true)]
 pub struct ImatrixArgs {
-    /// Lists of recordings: TSV with a header line and a column `file`, or JSONL
+    /// Lists of recordings: TSV with columns `file` and `text` (which is not used), or JSONL
     #[arg(value_name = "MANIFEST", required = true)]
     pub manifests: Vec<PathBuf>,
 

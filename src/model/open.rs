@@ -8,7 +8,7 @@ use super::{ModelFiles, check, demo};
 use crate::error::{Error, Result};
 use crate::text::{ControlTokens, Tokenizer, Vocabulary};
 use qasr_format::{Gguf, GgmlType};
-use qasr_format::schema::{general, own, tensors, tokenizer};
+use qasr_format::schema::{file_type, general, own, tensors, tokenizer};
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -225,7 +225,12 @@ fn read_tokenizer(file: &Gguf) -> Result<Tokenizer> {
 fn describe(decoder: &Gguf, encoder: &Gguf) -> ModelInfo {
     let recipe = |file: &Gguf, matrix: &str| {
         let from_tensor = || file.tensor(matrix).map_or("unknown".to_owned(), |tensor| tensor.kind.name().to_owned());
-        file.str(own::RECIPE).map_or_else(|_| from_tensor(), str::to_owned)
+        // llama.cpp's quantizer keeps our key as it was and writes its own number for the new types.
+        let is_current = |recipe: &&str| match (file_type(recipe), file.u32(general::FILE_TYPE)) {
+            (Some(ours), Ok(theirs)) => ours == theirs,
+            _ => true,
+        };
+        file.str(own::RECIPE).ok().filter(is_current).map_or_else(from_tensor, str::to_owned)
     };
     let from_path = || decoder.path().file_stem().unwrap_or_default().to_string_lossy().into_owned();
     ModelInfo {
