@@ -87,7 +87,7 @@ fn a_failure_and_nonsense_are_shown_and_not_ranked() {
     let folder = recordings(&scratch, 1);
     let more = [
         ["--command", "broken=sh -c 'echo seven six; echo sorry >&2; exit 3' {file}"],
-        ["--command", "nonsense=sh -c 'echo it is raining <here>' {file}"],
+        ["--command", "nonsense=sh -c 'echo \"it is raining <here>\"' {file}"],
         ["--command", "mute=sh -c 'echo' {file}"],
         ["--command", "stuck=sh -c 'for i in 1 2 3 4 5 6 7 8 9 10; do echo seven six; done' {file}"],
         ["--command", "unheard=sh -c 'echo seven six nine two five go' {file}"],
