@@ -24,12 +24,12 @@ pub fn page(context: &Context<'_>, finished: &Finished<'_>, results: &[EngineRes
     let mut page = Page::new("Speech recognition on the same recordings");
     let seconds: f64 = finished.converted.iter().map(|converted| converted.seconds).sum();
     page.subtitle(format!(
-        "{} engines, {} recordings ({}), {} threads, {} · {} · {}",
-        results.len(),
-        finished.recordings.len(),
+        "{}, {} ({}), {}, {} · {} · {}",
+        counted(results.len(), "engine"),
+        counted(finished.recordings.len(), "recording"),
         length(seconds),
-        context.threads,
-        if context.rounds == 1 { "one round".into() } else { format!("{} rounds", context.rounds) },
+        counted(context.threads, "thread"),
+        counted(context.rounds, "round"),
         context.machine.processor,
         context.finished,
     ));
@@ -87,7 +87,10 @@ fn how_counted(finished: &Finished<'_>) -> String {
     ways.dedup();
     match ways.as_slice() {
         [] => "No recording says what is said in it.".into(),
-        ways => format!("Errors are counted in {}. Brackets: 95 % of draws of recordings.", ways.join(", and in ")),
+        ways => format!(
+            "Errors are counted in {}. Intervals hold 95 % of repeated draws of the recordings.",
+            ways.join(", and in ")
+        ),
     }
 }
 
@@ -209,8 +212,9 @@ fn method(page: &mut Page, context: &Context<'_>, finished: &Finished<'_>) {
     ]);
     page.body.section("How it was measured").list(&[
         format!(
-            "Each recording was made into a 16-bit mono WAV at 16 kHz once; every engine got that file, {} threads, and the language `{}`.",
-            context.threads, context.language
+            "Each recording was made into a 16-bit mono WAV at 16 kHz once; every engine got that file, {}, and the language `{}`.",
+            counted(context.threads, "thread"),
+            context.language
         ),
         format!(
             "{} of {} recordings say what is said in them. {} runs; who begins changes from recording to recording and from round to round.",
@@ -257,6 +261,10 @@ fn failures(page: &mut Page, finished: &Finished<'_>) {
     if failed.len() > words::MOST_SHOWN {
         page.body.paragraph(&format!("{} more are in the JSON.", failed.len() - words::MOST_SHOWN));
     }
+}
+
+fn counted(count: usize, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }
 
 fn percent(rate: f64) -> String {
