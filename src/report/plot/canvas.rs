@@ -161,10 +161,16 @@ mod tests {
 
     #[test]
     fn a_picture_scales_and_its_texts_are_text() {
-        let picture = draw("a \"b\"", 100, |canvas| canvas.text("x<y\n", (5, 5), Side::RightOf, INK));
+        let picture = draw("a \"b\"", 100, |canvas| canvas.text("x<y\u{1}", (5, 5), Side::RightOf, INK));
         let svg = picture.as_str();
         assert!(svg.starts_with("<svg viewBox=\"0 0 960 100\" role=\"img\" aria-label=\"a &quot;b&quot;\">"), "{svg}");
-        assert!(svg.contains("<text") && svg.contains("x&lt;y") && svg.contains("font-size=\"32\""), "{svg}");
+        assert!(
+            svg.contains("<text")
+                && svg.contains("x&lt;y")
+                && !svg.contains('\u{1}')
+                && svg.contains("font-size=\"32\""),
+            "{svg}"
+        );
         assert!(svg.trim_end().ends_with("</svg>") && !svg.contains("http"), "{svg}");
     }
 

@@ -29,9 +29,10 @@ impl Axis {
         &self.label
     }
 
-    /// Whether a value has a place on it. Numbers beyond 1e200 have none: differences of them would overflow.
+    /// Whether a value has a place on it. What is not a number has none, and neither have numbers beyond 1e200:
+    /// differences of them would overflow.
     pub(super) fn holds(&self, value: f64) -> bool {
-        value.is_finite() && value.abs() < 1e200 && (!self.is_logarithmic || value > 1e-200)
+        value.abs() < 1e200 && (!self.is_logarithmic || value > 1e-200)
     }
 
     /// The scale on which all values that have a place are found between two places on the canvas.
