@@ -139,10 +139,16 @@ fn pages_fit_a_phone_and_a_screen_and_need_nothing_else() {
     let arguments = ["compare", &scratch.path("rec"), "-t", "1", "--command", &other, "--command", broken, "-o", &out];
     qasr(&arguments).succeeds();
     let compared = scratch.read("page.html");
+    let list = scratch
+        .write("list.tsv", b"file\ttext\tlanguage\nrec/six_words_by_a_speaker_with_a_long_name.wav\tseven\ten\n");
+    let checkpoint = concat!(env!("CARGO_MANIFEST_DIR"), "/convert/demo/checkpoint");
+    qasr(&["quant-report", checkpoint, &list, "--types", "q8_0,q4_0/q8_0,small", "-o", &out]).succeeds();
+    let measured = scratch.read("page.html");
     let kit = kit().render();
     let with = |extra: &str| kit.replace("</body>", &format!("{extra}</body>"));
     let pages = [
         ("compared", compared),
+        ("measured", measured),
         ("kit", kit.clone()),
         ("wide", with("<div style=\"width:600px\">too wide</div>")),
         ("fetching", with("<img src=\"https://example.invalid/x.png\" alt=\"\">")),
@@ -154,14 +160,14 @@ fn pages_fit_a_phone_and_a_screen_and_need_nothing_else() {
         ),
     ];
     let found = faults(&browser, &scratch, &pages, PHONE);
-    for (name, faults) in &found[..2] {
+    for (name, faults) in &found[..3] {
         assert!(faults.is_empty(), "{name}: {faults:#?}");
     }
     // The check can fail.
-    for ((name, faults), part) in found[2..].iter().zip(["page is 6", "names another place", "text is cut"]) {
+    for ((name, faults), part) in found[3..].iter().zip(["page is 6", "names another place", "text is cut"]) {
         assert!(faults.iter().any(|fault| fault.contains(part)), "{name}: {faults:#?}");
     }
-    for (name, faults) in &faults(&browser, &scratch, &pages[..2], 1200) {
+    for (name, faults) in &faults(&browser, &scratch, &pages[..3], 1200) {
         assert!(faults.is_empty(), "{name} on a screen: {faults:#?}");
     }
 }
