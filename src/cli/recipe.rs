@@ -27,7 +27,7 @@ that are best under the budget, measures them together, and writes the recipe th
 interrupted search goes on where it stopped.
 
 Examples:
-  qasr recipe Qwen3-ASR-0.6B/ calibration.tsv --target-size 450M -o mine.recipe
+  qasr recipe Qwen3-ASR-0.6B/ calibration.tsv --target-size 520M -o mine.recipe
   qasr recipe m/asr-bf16.gguf calibration.tsv --max-kl 0.02 --imatrix asr.imatrix.gguf -o mine.recipe
   qasr recipe Qwen3-ASR-0.6B/ held-out.tsv --measure balanced -o balanced.recipe";
 

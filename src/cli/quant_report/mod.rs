@@ -2,6 +2,7 @@
 
 mod measure;
 mod page;
+mod summary;
 
 use super::exit::Exit;
 use super::messages::{self, Messages};
@@ -96,5 +97,5 @@ fn report(args: &QuantReportArgs, messages: &Messages) -> Result<String> {
     let html = page::page(&report, &value).render();
     write_whole(&args.output, "choose another place with -o", &|out| out.write_all(html.as_bytes()))?;
     messages.note(format_args!("wrote {}", args.output.display()));
-    Ok(page::text(&report))
+    Ok(summary::text(&report))
 }
