@@ -120,3 +120,20 @@ pub fn collect(
     }
     Ok(Collected { importance, recordings, seconds, failed })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn squares_are_added_up_column_by_column() {
+        let collector = Collector::default();
+        collector.product("one", 2, &[1.0, -2.0, 3.0, 0.5]);
+        collector.product("one", 2, &[0.0, 4.0]);
+        collector.product("other", 3, &[1.0, 1.0, 1.0]);
+        let importance = collector.finish(vec!["list".into()], 7);
+        assert_eq!(importance.matrices["one"], ColumnSums { squares: vec![10.0, 20.25], rows: 3.0 });
+        assert_eq!(importance.matrices["other"].rows, 1.0);
+        assert_eq!((importance.chunks, importance.datasets.len()), (7, 1));
+    }
+}

@@ -9,6 +9,8 @@ use std::fs;
 const CHECKPOINT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/convert/demo/checkpoint");
 const SIX: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/recordings/six_words.wav");
 
+const THREE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/convert/demo/sample.flac");
+
 fn folder(test: &str) -> Scratch {
     let scratch = Scratch::new(test);
     scratch.copy(SIX, "six.wav");
@@ -72,6 +74,14 @@ fn five_depths_are_measured_shown_and_not_measured_twice() {
     fs::remove_file(lost.unwrap().path()).unwrap();
     let rest = qasr(&[&fixed[..], &["--work", &work]].concat()).succeeds();
     assert!(rest.stderr.contains("measuring q4_0") && !rest.stderr.contains("measuring q8_0"), "{}", rest.stderr);
+
+    // What was measured on another recording does not count, nor on other texts.
+    scratch.copy(THREE, "six.wav");
+    let other = qasr(&[&fixed[..], &["--work", &work]].concat()).succeeds();
+    assert!(other.stderr.contains("measuring q8_0") && other.stderr.contains("measuring q4_0"), "{}", other.stderr);
+    scratch.write("list.tsv", b"file\ttext\tlanguage\tcategory\nsix.wav\tsix words\ten\tclean\n");
+    let other = qasr(&[&fixed[..], &["--work", &work]].concat()).succeeds();
+    assert!(other.stderr.contains("measuring q8_0") && other.stderr.contains("measuring q4_0"), "{}", other.stderr);
 }
 
 #[test]

@@ -79,6 +79,11 @@ fn a_recipe_that_is_there_is_measured() {
     let kl = number(&measured, "kl ");
     recipe(&scratch, &["--measure", "safe"]).succeeds();
     assert!(number(&written(&scratch), "kl ") < kl, "safe costs no less than balanced ({kl})");
+    // Importance reaches the trials.
+    let imatrix = scratch.path("imatrix.gguf");
+    qasr(&["imatrix", &scratch.path("list.tsv"), "-o", &imatrix]).succeeds();
+    recipe(&scratch, &["--measure", "balanced", "--imatrix", &imatrix]).succeeds();
+    assert_ne!(number(&written(&scratch), "kl "), kl, "an importance matrix changes nothing");
 }
 
 #[test]

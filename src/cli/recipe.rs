@@ -154,9 +154,9 @@ fn about(exact: &ModelFiles, args: &RecipeArgs, manifest: &Manifest) -> Result<S
     };
     let importance = args.work.imatrix.as_deref().map(hash).transpose()?.unwrap_or_else(|| "none".into());
     let (decoder, encoder) = (hash(&exact.decoder)?, hash(&exact.encoder)?);
-    let (manifest, version) = (&manifest.identity.sha256, env!("CARGO_PKG_VERSION"));
+    let (manifest, version) = (manifest.fingerprint()?, env!("CARGO_PKG_VERSION"));
     Ok(format!(
-        "qasr {version}, decoder {decoder}, encoder {encoder}, manifest {manifest}, at most {} s, imatrix {importance}",
+        "qasr {version}, decoder {decoder}, encoder {encoder}, recordings {manifest}, at most {} s, imatrix {importance}",
         args.longest
     ))
 }

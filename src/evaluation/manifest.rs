@@ -84,6 +84,19 @@ impl Manifest {
         check_files(path, &entries)?;
         Ok(Self { path: path.to_path_buf(), identity, entries })
     }
+
+    /// A hash over the manifest and the content of all its recordings, which are read for it: what was measured on one
+    /// fingerprint says nothing about another.
+    ///
+    /// # Errors
+    /// [`crate::ErrorKind::Audio`] for a recording that cannot be read.
+    pub fn fingerprint(&self) -> Result<String> {
+        let mut all = self.identity.sha256.clone();
+        for entry in &self.entries {
+            all.push_str(&FileIdentity::read(&entry.file)?.sha256);
+        }
+        Ok(FileIdentity::of(all.as_bytes()).sha256)
+    }
 }
 
 /// An error about one line.

@@ -128,9 +128,9 @@ pub fn measure(args: &QuantReportArgs, work: &Path, messages: &Messages) -> Resu
 fn about(exact: &Variant, args: &QuantReportArgs, manifest: &Manifest) -> Result<String> {
     let [decoder, encoder] = hashes(&exact.files)?;
     Ok(format!(
-        "qasr {}, reference {decoder} {encoder}, manifest {}, at most {} s",
+        "qasr {}, reference {decoder} {encoder}, recordings {}, at most {} s",
         env!("CARGO_PKG_VERSION"),
-        manifest.identity.sha256,
+        manifest.fingerprint()?,
         args.longest
     ))
 }
