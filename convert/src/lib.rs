@@ -41,7 +41,7 @@ use qasr_format::schema::tensors::{OUTPUT, TOKEN_EMBD};
 pub use quantize::{Destination, QuantizeOptions, quantize};
 pub use recipe::{Choice, Recipe};
 pub use store::SourceTensor;
-pub use types::{Override, TypePlan};
+pub use types::{Override, TypePlan, WRITABLE};
 pub use verify::TensorError;
 
 use checkpoint::Checkpoint;

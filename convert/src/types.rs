@@ -49,7 +49,7 @@ pub struct Override {
 }
 
 /// The types that tensors can be written in.
-const WRITABLE: [GgmlType; 10] = [
+pub const WRITABLE: [GgmlType; 10] = [
     GgmlType::F32,
     GgmlType::F16,
     GgmlType::BF16,

@@ -1,10 +1,11 @@
 //! `qasr recipe`: finds the types that cost least under a budget, and writes them down.
 
 use super::exit::Exit;
-use super::messages::{self, Messages};
+use super::messages::Messages;
 use super::output::write_whole;
 use super::work::{Work, WorkArgs};
 use clap::{ArgGroup, Args};
+use qasr::ModelFiles;
 use qasr::depths::clips;
 use qasr::error::{Error, Result};
 use qasr::evaluation::{FileIdentity, Manifest};
@@ -12,8 +13,7 @@ use qasr::tuning::{
     Budget, Found, Group, Measured, ModelTrial, Remembered, Sensitivity, search, sensitivities, type_plan,
 };
 use qasr::variants::{Source, Spec, Variants};
-use qasr::{ModelFiles, ModelOptions};
-use qasr_convert::TypePlan;
+use qasr_convert::{TypePlan, WRITABLE};
 use qasr_format::GgmlType;
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
@@ -63,14 +63,6 @@ pub struct RecipeArgs {
     #[command(flatten)]
     pub work: WorkArgs,
 
-    /// Longest recording to measure with; longer ones are left out
-    #[arg(long, value_name = "SECONDS", default_value_t = 30.0)]
-    pub longest: f64,
-
-    /// Threads [default: as many as the process may use; one for small models]
-    #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=512))]
-    pub threads: Option<u32>,
-
     /// Name of the recipe [default: from the output file's]
     #[arg(long, value_name = "NAME")]
     pub name: Option<String>,
@@ -78,21 +70,11 @@ pub struct RecipeArgs {
     /// File to write
     #[arg(short = 'o', long, value_name = "FILE", required = true)]
     pub output: PathBuf,
-
-    /// Only the tables, warnings and errors
-    #[arg(long, help_heading = "Messages")]
-    pub no_prints: bool,
 }
 
 /// Runs the subcommand.
 pub fn run(args: &RecipeArgs) -> Exit {
-    let messages = Messages::new(args.no_prints, false);
-    let result = find(args, &messages);
-    messages.clear_progress();
-    match result {
-        Ok(text) => messages::print_result(&text),
-        Err(error) => messages.failure(&error),
-    }
+    args.work.finish(|messages| find(args, messages))
 }
 
 fn find(args: &RecipeArgs, messages: &Messages) -> Result<String> {
@@ -106,16 +88,15 @@ fn find(args: &RecipeArgs, messages: &Messages) -> Result<String> {
         messages.warning(note);
     }
     let exact = variants.files(&Spec::parse("f16")?)?;
-    let (clips, longer) = clips::read(&manifest, args.longest)?;
+    let (clips, longer) = clips::read(&manifest, args.work.longest)?;
     if clips.is_empty() {
         let path = args.manifest.display();
         return Err(Error::usage(format!("{path}: no recording is short enough: raise --longest or add shorter ones")));
     }
     if !longer.is_empty() {
-        messages.note(format_args!("{} recordings are longer than {} s and left out", longer.len(), args.longest));
+        messages.note(format_args!("{} recordings are longer than {} s and left out", longer.len(), args.work.longest));
     }
-    let mut options = ModelOptions::default();
-    options.threads = args.threads.map_or(0, |threads| threads as usize);
+    let options = args.work.model_options();
     let mut show = |done: usize| messages.progress("measuring f16", done as u64, clips.len() as u64);
     let about = about(&exact.files, args, &manifest)?;
     let trial = ModelTrial::new(exact.files, args.work.imatrix.clone(), options, &clips, work.path(), &mut show)?;
@@ -157,7 +138,7 @@ fn about(exact: &ModelFiles, args: &RecipeArgs, manifest: &Manifest) -> Result<S
     let (manifest, version) = (manifest.fingerprint()?, env!("CARGO_PKG_VERSION"));
     Ok(format!(
         "qasr {version}, decoder {decoder}, encoder {encoder}, recordings {manifest}, at most {} s, imatrix {importance}",
-        args.longest
+        args.work.longest
     ))
 }
 
@@ -227,9 +208,8 @@ fn tables(measured: &[Sensitivity], found: &Found, kinds: &[GgmlType], plan: &Ty
 }
 
 fn parse_kind(typed: &str) -> std::result::Result<GgmlType, String> {
-    const KNOWN: &str = "f32, f16, bf16, q8_0, q6_k, q5_k, q5_0, q4_k, q4_0, iq4_nl";
-    let is_known = |kind: &GgmlType| KNOWN.split(", ").any(|name| name == kind.name());
-    GgmlType::find(typed).filter(is_known).ok_or_else(|| format!("use some of: {KNOWN}"))
+    let known = || WRITABLE.map(GgmlType::name).join(", ");
+    GgmlType::find(typed).filter(|kind| WRITABLE.contains(kind)).ok_or_else(|| format!("use some of: {}", known()))
 }
 
 fn parse_size(typed: &str) -> std::result::Result<u64, String> {

@@ -1,11 +1,14 @@
-//! The folder that variants of a model are made in.
+//! What `recipe` and `quant-report` have in common: making variants of a model in a folder and measuring them.
 
+use super::exit::Exit;
+use super::messages::{self, Messages};
 use clap::Args;
+use qasr::ModelOptions;
 use qasr::error::{Error, Result};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Where variants are made, and with regard to what.
+/// Where variants are made and with regard to what, and how they are measured.
 #[derive(Debug, Args)]
 pub struct WorkArgs {
     /// Importance matrix (`qasr imatrix` collects one)
@@ -15,6 +18,38 @@ pub struct WorkArgs {
     /// Folder for model files and results that the next run need not make again [default: a temporary one]
     #[arg(long, value_name = "DIR")]
     pub work: Option<PathBuf>,
+
+    /// Longest recording for divergences, which need one utterance; longer ones are left out of them
+    #[arg(long, value_name = "SECONDS", default_value_t = 30.0)]
+    pub longest: f64,
+
+    /// Threads [default: as many as the process may use; one for small models]
+    #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=512))]
+    pub threads: Option<u32>,
+
+    /// Only the tables, warnings and errors
+    #[arg(long, help_heading = "Messages")]
+    pub no_prints: bool,
+}
+
+impl WorkArgs {
+    /// How models are opened.
+    pub fn model_options(&self) -> ModelOptions {
+        let mut options = ModelOptions::default();
+        options.threads = self.threads.map_or(0, |threads| threads as usize);
+        options
+    }
+
+    /// Does the work and prints what it found, or why it did not.
+    pub fn finish(&self, work: impl FnOnce(&Messages) -> Result<String>) -> Exit {
+        let messages = Messages::new(self.no_prints, false);
+        let result = work(&messages);
+        messages.clear_progress();
+        match result {
+            Ok(text) => messages::print_result(&text),
+            Err(error) => messages.failure(&error),
+        }
+    }
 }
 
 /// The folder; a temporary one is removed with this.

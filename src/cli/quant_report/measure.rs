@@ -3,13 +3,12 @@
 use super::QuantReportArgs;
 use crate::cli::messages::Messages;
 use crate::cli::output::write_whole;
+use qasr::ModelFiles;
 use qasr::depths::types::{Baseline, Material, TypeCost};
 use qasr::error::{Error, Result};
 use qasr::evaluation::{EvaluationOptions, FileIdentity, Manifest};
 use qasr::variants::{Source, Spec, Variant, Variants};
-use qasr::{ModelFiles, ModelOptions};
-use qasr_convert::Recipe;
-use qasr_convert::distance;
+use qasr_convert::{Recipe, WRITABLE, distance};
 use qasr_format::GgmlType;
 use serde::{Deserialize, Serialize};
 use std::fs;
@@ -59,19 +58,6 @@ pub struct TensorRow {
     pub cosine: f64,
 }
 
-/// Types that blocks are measured for.
-const KINDS: [GgmlType; 9] = [
-    GgmlType::F16,
-    GgmlType::BF16,
-    GgmlType::Q8_0,
-    GgmlType::Q6_K,
-    GgmlType::Q5_K,
-    GgmlType::Q5_0,
-    GgmlType::Q4_K,
-    GgmlType::IQ4_NL,
-    GgmlType::Q4_0,
-];
-
 pub fn measure(args: &QuantReportArgs, work: &Path, messages: &Messages) -> Result<Report> {
     let specs = args.types.iter().map(|typed| Spec::parse(typed)).collect::<Result<Vec<_>>>()?;
     let manifest = Manifest::read(&args.manifest)?;
@@ -79,10 +65,9 @@ pub fn measure(args: &QuantReportArgs, work: &Path, messages: &Messages) -> Resu
     if let Some(note) = variants.note()? {
         messages.warning(note);
     }
-    let mut options = ModelOptions::default();
-    options.threads = args.threads.map_or(0, |threads| threads as usize);
+    let options = args.work.model_options();
     let exact = variants.files(&Spec::parse(Recipe::F16.name())?)?;
-    let material = Material::read(&manifest, args.longest, EvaluationOptions::default())?;
+    let material = Material::read(&manifest, args.work.longest, EvaluationOptions::default())?;
     let about = about(&exact, args, &manifest)?;
     let mut baseline = None;
     let mut one = |variant: &Variant, messages: &Messages| -> Result<TypeReport> {
@@ -118,7 +103,7 @@ pub fn measure(args: &QuantReportArgs, work: &Path, messages: &Messages) -> Resu
         manifest: args.manifest.display().to_string(),
         manifest_sha256: manifest.identity.sha256.clone(),
         recordings: manifest.entries.len(),
-        blocks: KINDS.iter().map(|kind| blocks(*kind)).collect::<Result<_>>()?,
+        blocks: WRITABLE.into_iter().filter(|kind| *kind != GgmlType::F32).map(blocks).collect::<Result<_>>()?,
         reference,
         types,
     })
@@ -131,7 +116,7 @@ fn about(exact: &Variant, args: &QuantReportArgs, manifest: &Manifest) -> Result
         "qasr {}, reference {decoder} {encoder}, recordings {}, at most {} s",
         env!("CARGO_PKG_VERSION"),
         manifest.fingerprint()?,
-        args.longest
+        args.work.longest
     ))
 }
 

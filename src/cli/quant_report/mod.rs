@@ -5,7 +5,7 @@ mod page;
 mod summary;
 
 use super::exit::Exit;
-use super::messages::{self, Messages};
+use super::messages::Messages;
 use super::output::write_whole;
 use super::work::{Work, WorkArgs};
 use clap::Args;
@@ -51,14 +51,6 @@ pub struct QuantReportArgs {
     #[command(flatten)]
     pub work: WorkArgs,
 
-    /// Longest recording for the logits; longer ones count for texts only
-    #[arg(long, value_name = "SECONDS", default_value_t = 30.0)]
-    pub longest: f64,
-
-    /// Threads [default: as many as the process may use; one for small models]
-    #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=512))]
-    pub threads: Option<u32>,
-
     /// The page
     #[arg(short = 'o', long, value_name = "HTML", required = true)]
     pub output: PathBuf,
@@ -66,21 +58,11 @@ pub struct QuantReportArgs {
     /// The numbers as a file of their own [also -oj]
     #[arg(long, value_name = "FILE")]
     pub output_json: Option<PathBuf>,
-
-    /// Only warnings and errors
-    #[arg(long, help_heading = "Messages")]
-    pub no_prints: bool,
 }
 
 /// Runs the subcommand.
 pub fn run(args: &QuantReportArgs) -> Exit {
-    let messages = Messages::new(args.no_prints, false);
-    let result = report(args, &messages);
-    messages.clear_progress();
-    match result {
-        Ok(text) => messages::print_result(&text),
-        Err(error) => messages.failure(&error),
-    }
+    args.work.finish(|messages| report(args, messages))
 }
 
 /// Measures, writes the page, and gives its summary as text.
