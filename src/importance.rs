@@ -4,7 +4,7 @@
 //! see audio, the decoder's see the prompt, the audio rows and the text.
 
 use crate::audio::{self, ReadOptions};
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::evaluation::{Entry, Manifest};
 use crate::model::{Model, Watch, Watcher};
 use crate::options::Options;
@@ -76,7 +76,7 @@ pub struct Collected {
     pub recordings: usize,
     /// Their length.
     pub seconds: f64,
-    /// Why recordings could not be read.
+    /// Why recordings could not be read or transcribed.
     pub failed: Vec<Error>,
 }
 
@@ -84,7 +84,7 @@ pub struct Collected {
 /// the model, the better.
 ///
 /// # Errors
-/// Those of opening and of transcribing; [`crate::ErrorKind::Audio`] when no recording can be read;
+/// Those of opening; [`crate::ErrorKind::Usage`] for options out of range; the first when no recording can be heard;
 /// [`crate::ErrorKind::Model`] when the model multiplies values that are not finite.
 pub fn collect(
     open: impl FnOnce(Watch) -> Result<Model>,
@@ -97,13 +97,16 @@ pub fn collect(
     let entries: Vec<&Entry> = manifests.iter().flat_map(|manifest| &manifest.entries).collect();
     let (mut recordings, mut seconds, mut failed) = (0, 0.0, Vec::new());
     for (index, entry) in entries.iter().enumerate() {
-        match audio::read_path(&entry.file, &ReadOptions::default()) {
-            Ok(recording) => {
-                let transcript = transcribe(&model, &recording.pcm, options, &mut |_| {})?;
+        let named = |error: Error| Error::new(error.kind(), format!("{}: {error}", entry.name));
+        let heard = audio::read_path(&entry.file, &ReadOptions::default())
+            .and_then(|recording| transcribe(&model, &recording.pcm, options, &mut |_| {}).map_err(named));
+        match heard {
+            Ok(transcript) => {
                 recordings += 1;
                 seconds += transcript.duration.seconds();
             }
-            Err(error) => failed.push(error),
+            Err(error) if matches!(error.kind(), ErrorKind::Audio | ErrorKind::Model) => failed.push(error),
+            Err(error) => return Err(error),
         }
         progress(Progress { done: index + 1, total: entries.len(), file: &entry.file });
     }

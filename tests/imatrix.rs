@@ -68,4 +68,14 @@ fn what_cannot_be_done_is_said() {
     qasr(&["imatrix", &list]).fails_with(2);
     qasr(&["imatrix", &list, "-m", &scratch.path("absent.gguf"), "-o", &scratch.path("out.gguf")]).fails_with(4);
     assert_eq!(scratch.names(), ["list.tsv"]);
+    // What is read is never written over.
+    let run = qasr(&["imatrix", &list, "-o", &list]).fails_with(2);
+    assert!(run.stderr.contains("list.tsv is read from"), "{}", run.stderr);
+    let demo = |name: &str| format!("{}/convert/demo/{name}demo-q8_0.gguf", env!("CARGO_MANIFEST_DIR"));
+    let model = scratch.copy(&demo(""), "demo.gguf");
+    let encoder = scratch.copy(&demo("mmproj-"), "mmproj-demo.gguf");
+    for own in [&model, &encoder] {
+        qasr(&["imatrix", &list, "-m", &model, "-o", own]).fails_with(2);
+    }
+    assert_eq!(fs::read(&model).unwrap(), fs::read(demo("")).unwrap());
 }

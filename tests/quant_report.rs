@@ -84,6 +84,27 @@ fn five_depths_are_measured_shown_and_not_measured_twice() {
     assert!(other.stderr.contains("measuring q8_0") && other.stderr.contains("measuring q4_0"), "{}", other.stderr);
 }
 
+/// Two languages, one of them counted by character: neither hides the other.
+#[test]
+fn words_and_characters_stand_apart() {
+    let scratch = folder("quant-report-units");
+    scratch.copy(THREE, "three.flac");
+    scratch.write(
+        "list.tsv",
+        "file\ttext\tlanguage\nsix.wav\tseven six nine two five go\ten\nthree.flac\t一二三\tzh\n".as_bytes(),
+    );
+    let (list, page) = (scratch.path("list.tsv"), scratch.path("page.html"));
+    let run = qasr(&["quant-report", CHECKPOINT, &list, "--types", "q8_0", "-o", &page]).succeeds();
+    let q8_0: Vec<&str> =
+        run.stdout.lines().find(|line| line.starts_with("q8_0")).unwrap().split_whitespace().collect();
+    assert!(run.stdout.contains("WER %") && run.stdout.contains("CER %"), "{}", run.stdout);
+    // The English words are right; of the Chinese characters none can be.
+    assert!(
+        q8_0.contains(&"0.00") && q8_0.iter().any(|rate| rate.parse::<f64>().is_ok_and(|rate| rate >= 100.0)),
+        "{q8_0:?}"
+    );
+}
+
 #[test]
 fn what_cannot_be_measured_is_refused_before_anything_is() {
     let scratch = folder("quant-report-refused");
@@ -92,6 +113,8 @@ fn what_cannot_be_measured_is_refused_before_anything_is() {
         (&["--types", "q9_9"][..], 2, "q9_9"),
         (&["--types", "q4_0+imatrix"], 2, "imatrix"),
         (&["--longest", "1"], 2, "short enough"),
+        (&["--longest", "nan"], 2, "write seconds"),
+        (&["-oj", "no/such/folder/numbers.json"], 6, "no/such/folder"),
     ] {
         let run = qasr(&[&["quant-report", CHECKPOINT, &list, "-o", &page], more].concat()).fails_with(code);
         assert!(run.stderr.contains(what), "{more:?}: {}", run.stderr);

@@ -1,7 +1,8 @@
 //! Scoring: what two texts may differ in, where they differ, and how sure a rate is.
 
 use qasr::scoring::{
-    Bootstrap, Edit, Errors, Normalizer, Unit, align, character_distance, interval, is_loop, paired, score,
+    Bootstrap, Edit, Errors, Normalizer, Unit, align, character_distance, interval, is_loop, mean_interval, paired,
+    score,
 };
 use qasr::text::Language;
 use std::process::Command;
@@ -403,4 +404,16 @@ fn a_loop_is_a_cycle_that_nobody_said() {
     assert!(!is_loop("谢谢大家今天天气很好", None, Unit::Characters));
     assert!(is_loop(&"ありがとうございましたまたあした。".repeat(4), Some("ありがとう"), Unit::Characters));
     assert!(!is_loop(&"谢谢大家".repeat(4), None, Unit::Words));
+}
+
+#[test]
+fn a_weighted_mean_has_the_interval_of_a_rate() {
+    let files: Vec<Errors> =
+        (0..20).map(|i| Errors { substitutions: i % 4, insertions: 0, deletions: 0, reference: 5 + i % 3 }).collect();
+    let same: Vec<(f64, f64)> = files.iter().map(|file| (file.total() as f64, file.reference as f64)).collect();
+    let (rate, mean) =
+        (interval(&files, Bootstrap::default()).unwrap(), mean_interval(&same, Bootstrap::default()).unwrap());
+    assert!((rate.low - mean.low).abs() < 1e-12 && (rate.high - mean.high).abs() < 1e-12, "{rate:?} {mean:?}");
+    assert_eq!(mean_interval(&same[..1], Bootstrap::default()), None);
+    assert_eq!(mean_interval(&[(1.0, 0.0), (2.0, 3.0)], Bootstrap::default()), None);
 }

@@ -1,14 +1,16 @@
 //! `qasr imatrix`: which columns of every matrix matter, from audio.
 
-use super::exit::Exit;
+use super::exit::{Exit, Tally};
 use super::messages::Messages;
+use super::output::try_place;
 use super::shared::{ModelArgs, TextArgs};
 use clap::Args;
 use qasr::error::{Error, Result};
 use qasr::evaluation::Manifest;
 use qasr::importance::{self, Collected, Progress};
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::fs;
+use std::path::{Path, PathBuf};
 
 const NOTES: &str = "\
 Transcribes the recordings and adds up the squares of what every matrix of
@@ -49,12 +51,19 @@ pub struct ImatrixArgs {
     pub progress: bool,
 }
 
+/// What to do about a file that cannot be written.
+const PLACE: &str = "choose another place with -o";
+
 /// Runs the subcommand.
 pub fn run(args: &ImatrixArgs) -> Exit {
     let messages = Messages::new(args.no_prints, args.progress);
     match collect(args, &messages) {
         Ok(collected) if collected.failed.is_empty() => Exit::Success,
-        Ok(_) => Exit::BadAudio,
+        Ok(collected) => {
+            let mut tally = Tally::default();
+            collected.failed.iter().for_each(|error| tally.add(error.kind().into()));
+            tally.exit()
+        }
         Err(error) => {
             messages.clear_progress();
             messages.failure(&error)
@@ -63,6 +72,14 @@ pub fn run(args: &ImatrixArgs) -> Exit {
 }
 
 fn collect(args: &ImatrixArgs, messages: &Messages) -> Result<Collected> {
+    try_place(&args.output, PLACE)?;
+    let same =
+        |one: &Path| fs::canonicalize(one).ok().is_some_and(|one| fs::canonicalize(&args.output).ok() == Some(one));
+    let files = args.model.files()?;
+    let models = files.iter().flat_map(|files| [files.decoder.as_path(), files.encoder.as_path()]);
+    if let Some(source) = args.manifests.iter().map(PathBuf::as_path).chain(models).find(|source| same(source)) {
+        return Err(Error::usage(format!("{} is read from and cannot be written to: {PLACE}", source.display())));
+    }
     let manifests = args.manifests.iter().map(|path| Manifest::read(path)).collect::<Result<Vec<_>>>()?;
     let mut show = |progress: Progress<'_>| messages.progress("listening", progress.done as u64, progress.total as u64);
     let open = |watch| args.model.open_watched(messages, watch).map(|open| open.model);
@@ -71,7 +88,7 @@ fn collect(args: &ImatrixArgs, messages: &Messages) -> Result<Collected> {
     for error in &collected.failed {
         messages.error(error);
     }
-    collected.importance.write(&args.output).map_err(|error| Error::output(error.to_string()))?;
+    collected.importance.write(&args.output).map_err(|error| Error::output(format!("{error}; {PLACE}")))?;
     let mut languages: BTreeMap<&str, usize> = BTreeMap::new();
     for entry in manifests.iter().flat_map(|manifest| &manifest.entries) {
         *languages.entry(entry.language.map_or("of unnamed language", |language| language.name())).or_default() += 1;

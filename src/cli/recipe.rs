@@ -2,7 +2,7 @@
 
 use super::exit::Exit;
 use super::messages::Messages;
-use super::output::write_whole;
+use super::output::{try_place, write_whole};
 use super::work::{Work, WorkArgs};
 use clap::{ArgGroup, Args};
 use qasr::ModelFiles;
@@ -72,6 +72,9 @@ pub struct RecipeArgs {
     pub output: PathBuf,
 }
 
+/// What to do about a file that cannot be written.
+const PLACE: &str = "choose another place with -o";
+
 /// Runs the subcommand.
 pub fn run(args: &RecipeArgs) -> Exit {
     args.work.finish(|messages| find(args, messages))
@@ -79,9 +82,13 @@ pub fn run(args: &RecipeArgs) -> Exit {
 
 fn find(args: &RecipeArgs, messages: &Messages) -> Result<String> {
     let manifest = Manifest::read(&args.manifest)?;
-    let name = recipe_name(args)?;
+    try_place(&args.output, PLACE)?;
     let measured_recipe = args.measure.as_deref().map(TypePlan::find).transpose();
-    let measured_recipe = measured_recipe.map_err(|error| Error::usage(error.to_string()))?;
+    let mut measured_recipe = measured_recipe.map_err(|error| Error::usage(error.to_string()))?;
+    let name = match &mut measured_recipe {
+        Some(plan) if args.name.is_none() => plan.name.clone().unwrap_or_default(),
+        _ => recipe_name(args)?,
+    };
     let work = Work::open(&args.work)?;
     let variants = Variants::new(Source::find(Some(&args.source))?, work.path(), args.work.imatrix.clone())?;
     if let Some(note) = variants.note()? {
@@ -103,8 +110,9 @@ fn find(args: &RecipeArgs, messages: &Messages) -> Result<String> {
     let tokens = trial.positions();
     if let Some(mut plan) = measured_recipe {
         let measured = trial.measure_plan(&plan)?;
+        plan.name = Some(name);
         plan.cost = cost_lines(&measured, None, tokens, args);
-        write_recipe(&plan, &args.output)?;
+        write_recipe(&plan, &args.output, messages)?;
         return Ok(plan.to_text());
     }
     let mut trial = Remembered::open(trial, about, &work.path().join("trials.jsonl"))?;
@@ -123,8 +131,7 @@ fn find(args: &RecipeArgs, messages: &Messages) -> Result<String> {
     let mut plan = type_plan(&found.types)?;
     plan.name = Some(name);
     plan.cost = cost_lines(&found.measured, Some(found.predicted), tokens, args);
-    write_recipe(&plan, &args.output)?;
-    messages.note(format_args!("wrote {}", args.output.display()));
+    write_recipe(&plan, &args.output, messages)?;
     Ok(tables(&measured, &found, &args.types, &plan))
 }
 
@@ -135,9 +142,9 @@ fn about(exact: &ModelFiles, args: &RecipeArgs, manifest: &Manifest) -> Result<S
     };
     let importance = args.work.imatrix.as_deref().map(hash).transpose()?.unwrap_or_else(|| "none".into());
     let (decoder, encoder) = (hash(&exact.decoder)?, hash(&exact.encoder)?);
-    let (manifest, version) = (manifest.fingerprint()?, env!("CARGO_PKG_VERSION"));
+    let (manifest, version, revision) = (manifest.fingerprint()?, env!("CARGO_PKG_VERSION"), env!("QASR_REVISION"));
     Ok(format!(
-        "qasr {version}, decoder {decoder}, encoder {encoder}, recordings {manifest}, at most {} s, imatrix {importance}",
+        "qasr {version} {revision}, decoder {decoder}, encoder {encoder}, recordings {manifest}, at most {} s, imatrix {importance}",
         args.work.longest
     ))
 }
@@ -157,9 +164,14 @@ fn recipe_name(args: &RecipeArgs) -> Result<String> {
 }
 
 fn cost_lines(measured: &Measured, predicted: Option<f64>, tokens: usize, args: &RecipeArgs) -> Vec<String> {
-    let file_name = |path: &Path| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    // Names go into the files' metadata: no folders of this machine, and nothing that ends a line.
+    let file_name = |path: &Path| {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        name.chars().map(|letter| if letter.is_control() { '?' } else { letter }).collect::<String>()
+    };
     let sum = predicted.map(|sum| format!(", the groups' own costs add up to {sum:.6}")).unwrap_or_default();
     let mut lines = vec![
+        format!("model {}", file_name(&args.source)),
         format!("kl {:.6} nats per token{sum}", measured.kl),
         format!("flips {:.2} % of the most likely tokens", 100.0 * measured.flip_rate),
         format!("perplexity {:.4}", measured.perplexity),
@@ -169,14 +181,15 @@ fn cost_lines(measured: &Measured, predicted: Option<f64>, tokens: usize, args: 
             file_name(&args.manifest),
             env!("CARGO_PKG_VERSION")
         ),
-        format!("model {}", args.source.display()),
     ];
     lines.extend(args.work.imatrix.iter().map(|path| format!("imatrix {}", file_name(path))));
     lines
 }
 
-fn write_recipe(plan: &TypePlan, path: &Path) -> Result<()> {
-    write_whole(path, "choose another place with -o", &|out| out.write_all(plan.to_text().as_bytes()))
+fn write_recipe(plan: &TypePlan, path: &Path, messages: &Messages) -> Result<()> {
+    write_whole(path, PLACE, &|out| out.write_all(plan.to_text().as_bytes()))?;
+    messages.note(format_args!("wrote {}", path.display()));
+    Ok(())
 }
 
 /// What was measured, for reading.

@@ -109,11 +109,7 @@ impl ModelArgs {
         options.mmap = !self.no_mmap;
         options.cache = self.cache_type()?;
         options.watch = watch;
-        let files = match (&self.model, &self.mmproj) {
-            (None, _) => None,
-            (Some(model), None) => Some(ModelFiles::find(model)?),
-            (Some(model), Some(mmproj)) => Some(ModelFiles::with_encoder(model, mmproj)?),
-        };
+        let files = self.files()?;
         let model = match &files {
             Some(files) => Model::open(files, &options)?,
             None => {
@@ -126,6 +122,15 @@ impl ModelArgs {
         };
         let summary = ModelSummary::new(model.info(), files.as_ref());
         Ok(OpenModel { model, summary, files })
+    }
+
+    /// The files of the model; `None` for the embedded demo model.
+    pub fn files(&self) -> Result<Option<ModelFiles>> {
+        match (&self.model, &self.mmproj) {
+            (None, _) => Ok(None),
+            (Some(model), None) => ModelFiles::find(model).map(Some),
+            (Some(model), Some(mmproj)) => ModelFiles::with_encoder(model, mmproj).map(Some),
+        }
     }
 
     /// llama.cpp's commands name the types of keys and of values; here they are one.

@@ -20,7 +20,7 @@ pub struct WorkArgs {
     pub work: Option<PathBuf>,
 
     /// Longest recording for divergences, which need one utterance; longer ones are left out of them
-    #[arg(long, value_name = "SECONDS", default_value_t = 30.0)]
+    #[arg(long, value_name = "SECONDS", default_value_t = 30.0, value_parser = parse_seconds)]
     pub longest: f64,
 
     /// Threads [default: as many as the process may use; one for small models]
@@ -71,7 +71,15 @@ impl Work {
                 let folder = tempfile::Builder::new().prefix("qasr-").tempdir();
                 let unmade =
                     |error| Error::output(format!("cannot make a temporary folder: {error}; name one with --work"));
-                Ok(Self::Temporary(folder.map_err(unmade)?))
+                let folder = folder.map_err(unmade)?;
+                let path = folder.path().to_path_buf();
+                // Ctrl-C would leave it behind, and it holds whole models.
+                let remove = move || {
+                    let _ = fs::remove_dir_all(&path);
+                    std::process::exit(Exit::Interrupted as i32);
+                };
+                ctrlc::set_handler(remove).map_err(|error| Error::internal(error.to_string()))?;
+                Ok(Self::Temporary(folder))
             }
         }
     }
@@ -82,5 +90,12 @@ impl Work {
             Self::Kept(path) => path,
             Self::Temporary(folder) => folder.path(),
         }
+    }
+}
+
+fn parse_seconds(typed: &str) -> std::result::Result<f64, String> {
+    match typed.parse::<f64>() {
+        Ok(seconds) if seconds > 0.0 && seconds <= 1200.0 => Ok(seconds),
+        _ => Err("write seconds, above 0 and at most 1200".into()),
     }
 }

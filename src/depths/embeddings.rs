@@ -245,23 +245,37 @@ fn mean<'a>(distances: impl Iterator<Item = &'a RowsDistance>) -> RowsDistance {
     RowsDistance { cosine_mean: sum.cosine_mean / count, relative_rms: sum.relative_rms / count, ..sum }
 }
 
-/// Clips of `seconds` cut from all `clips` joined end to end, at most `most` of them; none where the material is
-/// shorter. Their texts are gone.
+/// Clips of `seconds` cut from all `clips` joined end to end, at most `most` of them, spread evenly over the whole, so
+/// that short clips are of the same voices and noises as long ones; none where the material is shorter. Their texts are
+/// gone.
 pub fn of_length(clips: &[Clip], seconds: f64, most: usize) -> Vec<Clip> {
     let len = (seconds * f64::from(SAMPLE_RATE)) as usize;
+    let total: usize = clips.iter().map(|clip| clip.samples.len()).sum();
     let Some(condition) = clips.first().map(|clip| clip.condition.clone()).filter(|_| len > 0) else {
         return Vec::new();
     };
-    let wanted = len.saturating_mul(most);
-    let joined: Vec<f32> = clips.iter().flat_map(|clip| clip.samples.iter().copied()).take(wanted).collect();
-    let piece = |(index, samples): (usize, &[f32])| Clip {
+    let count = most.min(total / len);
+    let piece = |index: usize| Clip {
         name: format!("{seconds} s, piece {}", index + 1),
-        samples: samples.into(),
+        samples: joined(clips, index * (total - len) / (count - 1).max(1), len).into(),
         condition: condition.clone(),
         language: None,
         text: None,
     };
-    joined.chunks_exact(len).enumerate().map(piece).collect()
+    (0..count).map(piece).collect()
+}
+
+/// `len` samples from `start` on of all clips joined end to end.
+fn joined(clips: &[Clip], start: usize, len: usize) -> Vec<f32> {
+    let mut before = 0;
+    let mut samples = Vec::with_capacity(len);
+    for clip in clips {
+        let from = start.saturating_sub(before).min(clip.samples.len());
+        let to = (start + len).saturating_sub(before).min(clip.samples.len());
+        samples.extend_from_slice(&clip.samples[from..to]);
+        before += clip.samples.len();
+    }
+    samples
 }
 
 #[cfg(test)]
@@ -279,7 +293,10 @@ mod tests {
         assert_eq!(pieces.len(), 3);
         assert_eq!(pieces[1].samples[..8_000], [0.25; 8_000]);
         assert_eq!(pieces[1].samples[8_000..], [0.5; 8_000]);
-        assert_eq!(of_length(&clips, 1.0, 2).len(), 2);
+        // Spread: of two, the first is the beginning and the second the end.
+        let two = of_length(&clips, 1.0, 2);
+        assert_eq!((two.len(), &two[0].samples[..], &two[1].samples[..]), (2, &[0.25; 16_000][..], &[0.5; 16_000][..]));
+        assert_eq!(of_length(&clips, 3.0, 4)[0].samples.len(), 48_000);
         assert_eq!(of_length(&clips, 3.5, 2).len(), 0);
         assert_eq!(of_length(&[], 1.0, 2).len(), 0);
     }

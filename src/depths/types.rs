@@ -6,6 +6,7 @@ use super::{Clip, Spread};
 use crate::error::{Error, Result};
 use crate::evaluation::{self, Comparison, EvaluationOptions, FileResult, Manifest, Summary};
 use crate::model::{Model, ModelFiles, ModelOptions};
+use crate::scoring::{Bootstrap, Interval, mean_interval};
 use serde::{Deserialize, Serialize};
 
 /// Lengths of the clips that the encoder is compared on, in seconds: within one attention window, a few, many.
@@ -60,8 +61,10 @@ pub struct Baseline {
 pub struct TypeCost {
     /// Depth 3.
     pub embeddings: Vec<LengthDistance>,
-    /// Depth 4, over all tokens.
+    /// Depth 4, over all tokens: those of the texts, of the language header before them and the end token.
     pub kl: Spread,
+    /// 95 % of the mean, over recordings; `None` for a single one.
+    pub kl_interval: Option<Interval>,
     /// Share of tokens where another one is the most likely.
     pub flip_rate: f64,
     /// exp of the mean −ln p of the texts, by the reference.
@@ -111,9 +114,11 @@ impl Baseline {
         let LogitsCost { kl, flip_rate, perplexity_reference, perplexity, clips, positions } =
             logits::compare(&model, &self.logits, &mut |_| {})?;
         let results = evaluation::run(&model, material.manifest, &material.options, None, &mut |_| {})?;
+        let weighted: Vec<(f64, f64)> = clips.iter().map(|clip| (clip.kl, clip.positions as f64)).collect();
         Ok(TypeCost {
             embeddings: embeddings::by_length(&distances),
             kl,
+            kl_interval: mean_interval(&weighted, Bootstrap::default()),
             flip_rate,
             perplexity_reference,
             perplexity,

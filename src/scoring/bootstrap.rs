@@ -62,6 +62,20 @@ pub fn paired(first: &[Errors], second: &[Errors], bootstrap: Bootstrap) -> Opti
     Some(Difference { points: points(first.iter().copied().sum(), second.iter().copied().sum())?, low, high })
 }
 
+/// The interval of a mean over files that count by weight: `files` has a sum and a weight for each. `None` with fewer
+/// than two files of any weight.
+pub fn mean_interval(files: &[(f64, f64)], bootstrap: Bootstrap) -> Option<Interval> {
+    if files.iter().filter(|(_, weight)| *weight > 0.0).count() < 2 {
+        return None;
+    }
+    let mean = |draw: &[usize]| {
+        let (sum, weight) = draw.iter().fold((0.0, 0.0), |(s, w), at| (s + files[*at].0, w + files[*at].1));
+        (weight > 0.0).then(|| sum / weight)
+    };
+    let (low, high) = percentiles(files.len(), bootstrap, mean)?;
+    Some(Interval { low, high })
+}
+
 /// Percentiles 2.5 and 97.5 of a value over draws of `files` places.
 fn percentiles(files: usize, bootstrap: Bootstrap, value: impl Fn(&[usize]) -> Option<f64>) -> Option<(f64, f64)> {
     let mut random = Random::new(bootstrap.seed);

@@ -129,7 +129,8 @@ pub fn search(trial: &mut dyn Trial, sensitivities: &[Sensitivity], budget: Budg
             best.ok_or_else(|| {
                 let least = front.first().map_or(0, |plan| plan.bytes).saturating_add(rest);
                 Error::usage(format!(
-                    "no types make the model as small as {:.1} MB: the smallest is {:.1} MB; raise --target-size",
+                    "no types make the model as small as {:.2} MB: the smallest is about {:.2} MB ({least} bytes); raise \
+                     --target-size or give smaller --types",
                     bytes as f64 / 1e6,
                     least as f64 / 1e6
                 ))

@@ -17,7 +17,7 @@ pub struct ModelTrial {
     options: ModelOptions,
     reference: Reference,
     /// Where a pair lies for as long as it is measured.
-    folder: tempfile::TempDir,
+    folder: PathBuf,
     /// The pattern of every group.
     patterns: Vec<(Group, Override)>,
     /// Bytes of an f16 pair that are not in a group's tensors.
@@ -39,14 +39,18 @@ impl ModelTrial {
         progress: &mut dyn FnMut(usize),
     ) -> Result<Self> {
         let reference = Reference::measure(&Model::open(&source, &options)?, clips, progress)?;
-        let unwritable =
-            |error: std::io::Error| Error::output(format!("{}: cannot make a folder in it: {error}", work.display()));
-        let folder = tempfile::Builder::new().prefix("trial-").tempdir_in(work).map_err(unwritable)?;
+        let unwritable = |error: std::io::Error| {
+            Error::output(format!("{}: cannot make a folder in it: {error}; choose another --work", work.display()))
+        };
+        // One name, so that what an interrupted run left is written over.
+        let folder = work.join("trial");
+        std::fs::create_dir_all(&folder).map_err(unwritable)?;
         let patterns =
             Group::ALL.map(|group| Override::new(group.pattern(), GgmlType::F16.name()).map(|item| (group, item)));
         let patterns = patterns.into_iter().collect::<std::result::Result<Vec<_>, _>>().map_err(told)?;
         let mut trial = Self { source, importance, options, reference, folder, patterns, rest: 0 };
-        let exact = trial.make(type_plan(&[])?, false)?;
+        // The header that a recipe with all groups has.
+        let exact = trial.make(type_plan(&Group::ALL.map(|group| (group, GgmlType::F16)))?, false)?;
         let whole: u64 = exact.file_bytes.iter().sum();
         trial.rest = whole.saturating_sub(Group::ALL.iter().map(|group| trial.group_bytes(&exact.plan, *group)).sum());
         Ok(trial)
@@ -75,8 +79,8 @@ impl ModelTrial {
 
     fn make(&self, types: TypePlan, dry_run: bool) -> Result<qasr_convert::Report> {
         let destination = Destination::Files {
-            decoder: self.folder.path().join("trial.gguf"),
-            encoder: self.folder.path().join("mmproj-trial.gguf"),
+            decoder: self.folder.join("trial.gguf"),
+            encoder: self.folder.join("mmproj-trial.gguf"),
         };
         let mut options = QuantizeOptions::new(&self.source.decoder, &self.source.encoder, destination, types);
         options.importance.clone_from(&self.importance);
@@ -89,6 +93,13 @@ impl ModelTrial {
             |name: &str| self.patterns.iter().any(|(one, pattern)| *one == group && pattern.matches(name));
         let tensors = plan.decoder.tensors.iter().chain(&plan.encoder.tensors);
         tensors.filter(|tensor| is_in_group(&tensor.target.name)).map(|tensor| tensor.bytes()).sum()
+    }
+}
+
+impl Drop for ModelTrial {
+    fn drop(&mut self) {
+        // What cannot be removed is written over by the next search.
+        let _ = std::fs::remove_dir_all(&self.folder);
     }
 }
 

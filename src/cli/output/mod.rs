@@ -115,6 +115,24 @@ pub fn write_whole(path: &Path, remedy: &str, write: &dyn Fn(&mut dyn Write) -> 
     })
 }
 
+/// Whether a file can be written there, before work of hours is done for it.
+///
+/// # Errors
+/// As [`write_whole`].
+pub fn try_place(path: &Path, remedy: &str) -> Result<()> {
+    let failed = |error: io::Error| Error::output(format!("cannot write `{}`: {error}; {remedy}", path.display()));
+    match fs::metadata(path) {
+        Ok(metadata) if metadata.is_dir() => Err(failed(io::ErrorKind::IsADirectory.into())),
+        Ok(metadata) if !metadata.is_file() => Ok(()),
+        _ => {
+            let mut part = OsString::from(path);
+            part.push(".part");
+            let part = PathBuf::from(part);
+            File::create(&part).and_then(|_| fs::remove_file(&part)).map_err(failed)
+        }
+    }
+}
+
 /// Hours, minutes, seconds and milliseconds as subtitles have them: `01:02:03,004` with `,`.
 fn clock(milliseconds: u64, separator: char) -> String {
     let (seconds, milliseconds) = (milliseconds / 1000, milliseconds % 1000);

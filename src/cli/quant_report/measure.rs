@@ -73,7 +73,7 @@ pub fn measure(args: &QuantReportArgs, work: &Path, messages: &Messages) -> Resu
     let mut one = |variant: &Variant, messages: &Messages| -> Result<TypeReport> {
         let kept = Kept::of(variant, &about, work)?;
         if let Some(report) = kept.read() {
-            return Ok(report);
+            return Ok(TypeReport { name: variant.name.clone(), ..report });
         }
         let baseline = match &baseline {
             Some(baseline) => baseline,
@@ -94,8 +94,11 @@ pub fn measure(args: &QuantReportArgs, work: &Path, messages: &Messages) -> Resu
     };
     let reference = one(&exact, messages)?;
     let mut types = Vec::with_capacity(specs.len());
-    for spec in specs.iter().filter(|spec| spec.name() != exact.name) {
-        types.push(one(&variants.files(spec)?, messages)?);
+    for spec in &specs {
+        let variant = variants.files(spec)?;
+        if variant.files != exact.files {
+            types.push(one(&variant, messages)?);
+        }
     }
     Ok(Report {
         program: format!("qasr {} ({})", env!("CARGO_PKG_VERSION"), env!("QASR_REVISION")),
@@ -113,15 +116,18 @@ pub fn measure(args: &QuantReportArgs, work: &Path, messages: &Messages) -> Resu
 fn about(exact: &Variant, args: &QuantReportArgs, manifest: &Manifest) -> Result<String> {
     let [decoder, encoder] = hashes(&exact.files)?;
     Ok(format!(
-        "qasr {}, reference {decoder} {encoder}, recordings {}, at most {} s",
+        "qasr {} {}, reference {decoder} {encoder}, recordings {}, at most {} s",
         env!("CARGO_PKG_VERSION"),
+        env!("QASR_REVISION"),
         manifest.fingerprint()?,
         args.work.longest
     ))
 }
 
 fn hashes(files: &ModelFiles) -> Result<[String; 2]> {
-    let hash = |path: &Path| FileIdentity::read(path).map(|identity| identity.sha256);
+    let hash = |path: &Path| {
+        FileIdentity::read(path).map(|identity| identity.sha256).map_err(|error| Error::model(error.to_string()))
+    };
     Ok([hash(&files.decoder)?, hash(&files.encoder)?])
 }
 
@@ -142,7 +148,7 @@ impl Kept {
         let [decoder, encoder] = hashes(&variant.files)?;
         let name: String = decoder.chars().take(12).chain(encoder.chars().take(12)).collect();
         let path = work.join(format!("measured-{name}.json"));
-        Ok(Self { path, about: format!("{about}, this {decoder} {encoder} as {}", variant.name) })
+        Ok(Self { path, about: format!("{about}, this {decoder} {encoder}") })
     }
 
     /// `None` where it is not there, or of another run.

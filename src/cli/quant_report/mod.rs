@@ -6,7 +6,7 @@ mod summary;
 
 use super::exit::Exit;
 use super::messages::Messages;
-use super::output::write_whole;
+use super::output::{try_place, write_whole};
 use super::work::{Work, WorkArgs};
 use clap::Args;
 use measure::Report;
@@ -60,6 +60,10 @@ pub struct QuantReportArgs {
     pub output_json: Option<PathBuf>,
 }
 
+/// What to do about a file that cannot be written.
+const PLACE: &str = "choose another place with -o";
+const JSON_PLACE: &str = "choose another place with -oj";
+
 /// Runs the subcommand.
 pub fn run(args: &QuantReportArgs) -> Exit {
     args.work.finish(|messages| report(args, messages))
@@ -67,17 +71,19 @@ pub fn run(args: &QuantReportArgs) -> Exit {
 
 /// Measures, writes the page, and gives its summary as text.
 fn report(args: &QuantReportArgs, messages: &Messages) -> Result<String> {
+    let places = [Some((args.output.as_path(), PLACE)), args.output_json.as_deref().map(|path| (path, JSON_PLACE))];
+    places.into_iter().flatten().try_for_each(|(path, remedy)| try_place(path, remedy))?;
     let work = Work::open(&args.work)?;
     let report: Report = measure::measure(args, work.path(), messages)?;
     let unwritable = |error: serde_json::Error| Error::internal(error.to_string());
     let value = serde_json::to_value(&report).map_err(unwritable)?;
     if let Some(path) = &args.output_json {
         let text = serde_json::to_string_pretty(&value).map_err(unwritable)?;
-        write_whole(path, "choose another place with -oj", &|out| writeln!(out, "{text}"))?;
+        write_whole(path, JSON_PLACE, &|out| writeln!(out, "{text}"))?;
         messages.note(format_args!("wrote {}", path.display()));
     }
     let html = page::page(&report, &value).render();
-    write_whole(&args.output, "choose another place with -o", &|out| out.write_all(html.as_bytes()))?;
+    write_whole(&args.output, PLACE, &|out| out.write_all(html.as_bytes()))?;
     messages.note(format_args!("wrote {}", args.output.display()));
     Ok(summary::text(&report))
 }

@@ -112,9 +112,9 @@ unsafe extern "C" fn report_products(tensor: *mut sys::ggml_tensor, ask: bool, w
     let mut values = vec![0f32; bytes / size_of::<f32>()];
     // SAFETY: the operand was computed, is contiguous f32 and has exactly so many bytes.
     unsafe { sys::ggml_backend_tensor_get(rows, values.as_mut_ptr().cast(), 0, bytes) };
-    // SAFETY: the session keeps the watch in its box for as long as the context lives.
+    // SAFETY: the session keeps the watch for as long as the context lives.
     let watch = unsafe { &*watch.cast::<Watch>() };
-    // A panic must not cross C; without a result the pass goes on, and what watched has to notice that it failed.
+    // A panic must not cross C: it ends here, and this product goes unseen.
     let _ = catch_unwind(AssertUnwindSafe(|| watch(&name, extents[0] as usize, &values)));
     true
 }
@@ -204,7 +204,7 @@ pub struct Session {
     entries: usize,
     outputs: usize,
     /// What the context's callback points to: it stays in its place for as long as the context lives.
-    _watch: Option<Box<Watch>>,
+    _watch: Option<Arc<Watch>>,
 }
 
 // SAFETY: a context has no thread affinity; every step takes `&mut self`, and logits borrow the session.
@@ -244,14 +244,14 @@ impl Session {
         if options.cache == CacheType::F32 {
             params.flash_attn_type = sys::LLAMA_FLASH_ATTN_TYPE_DISABLED;
         }
-        let watch = options.watch.map(Box::new);
+        let watch = options.watch.map(Arc::new);
         if let Some(watch) = &watch {
             params.cb_eval = Some(report_products);
-            params.cb_eval_user_data = std::ptr::from_ref::<Watch>(watch).cast_mut().cast();
+            params.cb_eval_user_data = Arc::as_ptr(watch).cast_mut().cast();
         }
         log::take_errors();
-        // SAFETY: the model is live and outlives the context (`Arc` below), as does what the callback points to (the box
-        // is kept with it); all other pointers in the parameters are null.
+        // SAFETY: the model is live and outlives the context (`Arc` below), as does what the callback points to (it is
+        // kept with it); all other pointers in the parameters are null.
         let raw = unsafe { sys::llama_init_from_model(model.raw.as_ptr(), params) };
         let raw = NonNull::new(raw).ok_or_else(|| Error::new(format!("no decoder session: {}", log::take_errors())))?;
         // SAFETY: the context is live.
