@@ -177,7 +177,7 @@ fn write_tensor(
 }
 
 /// `rows` rows of a source as the planned type. Equal types are copied; nothing that is not finite gets through.
-fn encode(source: &SourceTensor, bytes: Vec<u8>, tensor: &TensorPlan, rows: u64) -> Result<Vec<u8>> {
+pub(crate) fn encode(source: &SourceTensor, bytes: Vec<u8>, tensor: &TensorPlan, rows: u64) -> Result<Vec<u8>> {
     let wrong = |what: String| ConvertError::checkpoint(format!("tensor '{}': {what}", source.name));
     let (kind, row_len) = (tensor.target.kind, tensor.row_len());
     let values = decode(source, &bytes, rows * row_len)?;

@@ -10,8 +10,8 @@ use std::path::{Path, PathBuf};
 use common::{checkpoint, fresh_dir, listing, run, run_with};
 use qasr_convert::tiny::{Spec, TinyHead};
 use qasr_convert::{
-    Arch, ConvertError, ConvertErrorKind, Destination, Head, Override, QuantizeOptions, Recipe, Report, SourceType,
-    TypePlan, quantize,
+    Arch, ConvertError, ConvertErrorKind, ConvertOptions, Destination, Head, Override, QuantizeOptions, Recipe, Report,
+    SourceType, Stage, TypePlan, convert, quantize,
 };
 use qasr_format::gguf::{Header, PlannedTensor};
 use qasr_format::{ColumnSums, GgmlType, Gguf, Importance, Value};
@@ -426,6 +426,82 @@ fn importance_changes_the_bytes_and_lowers_the_error_that_counts() {
         // Converting the checkpoint with it is the same work.
         run_with(&dir, recipe, |options| options.importance = Some(path.clone())).expect("convert");
         assert!(tensors(&both(&dir, "out", recipe.name())[0]) == with, "{recipe}");
+    }
+}
+
+/// Every type whose encoding regards importance.
+const REGARDING: [Recipe; 6] = [Recipe::Q4_0, Recipe::Iq4Nl, Recipe::Q4KM, Recipe::Q5_0, Recipe::Q5KM, Recipe::Q6K];
+
+/// One column that counts far more than all others: where it lies in a block, that block's scale serves it alone.
+#[test]
+fn importance_of_one_column_does_not_make_a_correct_file_look_damaged() {
+    let dir = fresh_dir("one_column");
+    checkpoint(&dir, &Spec::default());
+    run(&dir, Recipe::Bf16).expect("source");
+    for (column, weight) in [(7, 1e5), (200, 3e3)] {
+        let path = importance(&dir, |importance| {
+            for sums in importance.matrices.values_mut() {
+                sums.squares.fill(50.0);
+                sums.squares[column] *= weight;
+            }
+        });
+        for recipe in REGARDING {
+            let report = run_with(&dir, recipe, |options| options.importance = Some(path.clone()));
+            let report = report.unwrap_or_else(|error| panic!("{recipe}, column {column} at {weight}: {error}"));
+            assert!(report.importance.expect("used").used > 30);
+        }
+    }
+}
+
+/// What a disk or a cable could do between writing and reading back, in the file as it is before it gets its name.
+#[test]
+fn damage_is_found_whatever_the_importance() {
+    let dir = fresh_dir("damaged");
+    checkpoint(&dir, &Spec::default());
+    run(&dir, Recipe::Bf16).expect("source");
+    let path = importance(&dir, |importance| {
+        for sums in importance.matrices.values_mut() {
+            sums.squares[7] = 5e6;
+        }
+    });
+    let name = "blk.1.ffn_gate.weight";
+    type Damage = fn(&mut [u8]);
+    // Scales lie first in a block, but for q6_k, where they lie last.
+    let damages: [(&str, Damage); 3] = [
+        ("a scale a few percent off", |block| {
+            let at = if block.len() == 210 { 208 } else { 0 };
+            block[at] ^= 0x20;
+        }),
+        ("a block of zeros", |block| block.fill(0)),
+        ("one value", |block| block[block.len() / 2] ^= 0x11),
+    ];
+    for recipe in REGARDING {
+        for (what, damage) in damages {
+            let mut options = ConvertOptions::new(dir.join("ckpt"), dir.join("new"), recipe);
+            options.importance = Some(path.clone());
+            let mut is_damaged = false;
+            let error = convert(&options, &mut |progress| {
+                if progress.stage != Stage::Verify || is_damaged {
+                    return;
+                }
+                let unfinished = listing(&dir.join("new"));
+                let decoder = unfinished.iter().find(|name| name.starts_with(".ckpt-")).expect("decoder");
+                let decoder = dir.join("new").join(decoder);
+                let info = open(&decoder).tensor(name).expect("tensor").clone();
+                // The last block of the first row, far from the column that counts.
+                let end = (info.offset + info.kind.row_bytes(info.row_len()).expect("whole blocks")) as usize;
+                let start = end - info.kind.block_bytes() as usize;
+                let mut bytes = fs::read(&decoder).expect("file");
+                damage(&mut bytes[start..end]);
+                fs::write(&decoder, bytes).expect("damage");
+                is_damaged = true;
+            })
+            .map(|_| ())
+            .expect_err(what);
+            let said = error.to_string();
+            assert!(error.kind() == ConvertErrorKind::Io && said.contains(name) && said.contains("row 0"), "{said}");
+            assert_eq!(listing(&dir.join("new")), [""; 0], "{recipe}: {what}");
+        }
     }
 }
 
