@@ -279,6 +279,7 @@ fn write_pair(
     progress: &mut dyn FnMut(Progress),
 ) -> Result<Report> {
     let files = [&report.plan.decoder, &report.plan.encoder];
+    refuse_what_cannot_be_replaced(files)?;
     for dir in files.iter().filter_map(|file| file.path.parent()) {
         fs::create_dir_all(dir)
             .map_err(|e| ConvertError::io(format!("{}: cannot make the directory: {e}", dir.display())))?;
@@ -297,15 +298,31 @@ fn write_pair(
             progress(Progress { stage: Stage::Verify, done: before + done, total, name });
         })?);
     }
+    // Once more, since minutes may have passed: after the first file has its name, it is too late to refuse.
+    refuse_what_cannot_be_replaced(files)?;
+    let mut named: Option<PathBuf> = None;
     let sizes = report.file_bytes.iter_mut().zip(&mut report.is_replacement);
     for ((bytes, replaces), written) in sizes.zip(unfinished) {
         let target = written.target().to_path_buf();
         *replaces = fs::symlink_metadata(&target).is_ok();
-        written.publish()?;
+        written.publish(named.as_deref())?;
         *bytes = fs::metadata(&target).map(|meta| meta.len()).unwrap_or(0);
+        named = Some(target);
     }
     report.is_written = true;
     Ok(report)
+}
+
+/// # Errors
+/// When something other than a file has the name of one that is to be written.
+fn refuse_what_cannot_be_replaced(files: [&FilePlan; 2]) -> Result<()> {
+    match files.into_iter().find(|file| fs::metadata(&file.path).is_ok_and(|meta| !meta.is_file())) {
+        Some(file) => Err(ConvertError::io(format!(
+            "{}: is no file that could be replaced; move it away, or give another folder or name",
+            file.path.display()
+        ))),
+        None => Ok(()),
+    }
 }
 
 /// Bytes of the source that go into a file.

@@ -68,9 +68,15 @@ impl Unfinished {
         ))
     }
 
-    /// Gives the file its final name, replacing what had it.
-    pub fn publish(mut self) -> Result<()> {
-        fs::rename(&self.temp, &self.target).map_err(|e| self.failed(&e))?;
+    /// Gives the file its final name, replacing what had it. `named` is the file of the pair that has its name already;
+    /// an error says so.
+    pub fn publish(mut self, named: Option<&Path>) -> Result<()> {
+        fs::rename(&self.temp, &self.target).map_err(|error| {
+            let half = named.map(|path| format!("{} is new already and has no partner, ", path.display()));
+            let half = half.unwrap_or_default();
+            let target = self.target.display();
+            ConvertError::io(format!("{target}: cannot get its final name: {error}; {half}give another directory"))
+        })?;
         self.is_published = true;
         // The new name is on the disk only when the directory is. Not every system can do this; none needs it to
         // read the file.

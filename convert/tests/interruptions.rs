@@ -126,6 +126,63 @@ fn an_earlier_pair_survives_a_failed_run() {
     assert!(before.len() == 2 && before == after);
 }
 
+/// A decoder file of an earlier run stays as it is when its encoder's name cannot be taken: by the time writing starts,
+/// or only when both files are complete.
+#[test]
+fn neither_file_is_replaced_where_one_cannot_be() {
+    let dir = fresh_dir("half_replaceable");
+    checkpoint(&dir, &Spec::default());
+    let out = dir.join("out");
+    for late in [false, true] {
+        fs::create_dir_all(&out).expect("folder");
+        fs::write(out.join("ckpt-q8_0.gguf"), "earlier").expect("earlier file");
+        let in_the_way = out.join("mmproj-ckpt-q8_0.gguf");
+        if !late {
+            fs::create_dir(&in_the_way).expect("in the way");
+        }
+        let mut is_started = false;
+        let options = ConvertOptions::new(dir.join("ckpt"), &out, Recipe::Q8_0);
+        let error = convert(&options, &mut |progress| {
+            is_started |= progress.stage == Stage::Decoder;
+            if progress.stage == Stage::Verify && !in_the_way.exists() {
+                fs::create_dir(&in_the_way).expect("in the way");
+            }
+        })
+        .map(|_| ())
+        .expect_err("a folder cannot be replaced");
+        let said = error.to_string();
+        assert!(error.kind() == ConvertErrorKind::Io && said.contains("mmproj-ckpt-q8_0.gguf: is no file"), "{said}");
+        assert_eq!(is_started, late, "what is known before is said before");
+        assert_eq!(listing(&out), ["ckpt-q8_0.gguf", "mmproj-ckpt-q8_0.gguf"]);
+        assert_eq!(fs::read(out.join("ckpt-q8_0.gguf")).expect("file"), b"earlier");
+        fs::remove_dir_all(&out).expect("clean");
+    }
+}
+
+/// What cannot be foreseen: the second file has no name, the first does.
+#[test]
+fn a_pair_that_was_replaced_by_half_is_said_to_be() {
+    let dir = fresh_dir("half_replaced");
+    checkpoint(&dir, &Spec::default());
+    let out = dir.join("out");
+    let options = ConvertOptions::new(dir.join("ckpt"), &out, Recipe::Q8_0);
+    let error = convert(&options, &mut |progress| {
+        if progress.stage == Stage::Verify && progress.done == progress.total {
+            let unfinished = listing(&out).into_iter().find(|name| name.starts_with(".mmproj-")).expect("unfinished");
+            fs::remove_file(out.join(unfinished)).expect("taken away");
+        }
+    })
+    .map(|_| ())
+    .expect_err("nothing to give the name to");
+    let said = error.to_string();
+    assert_eq!(listing(&out), ["ckpt-q8_0.gguf"]);
+    assert!(
+        said.contains("out/mmproj-ckpt-q8_0.gguf: ") && said.contains("out/ckpt-q8_0.gguf is new already"),
+        "{said}"
+    );
+    assert!(!said.contains("nothing was left behind"), "{said}");
+}
+
 #[test]
 fn a_target_that_cannot_be_written_is_an_io_error() {
     let dir = fresh_dir("no_dir");
