@@ -184,6 +184,7 @@ fn what_makes_no_sense_is_refused_and_leaves_nothing() {
     let scratch = Scratch::new("senseless");
     let source = tiny(&scratch);
     let out = scratch.path("out/");
+    let no_text = scratch.write("no-text.recipe", b"qasr-recipe 1\nname \xff\ndecoder f16\n");
     let before = scratch.names();
     let usage = |args: &[&str], part: &str| {
         is_refused(quantize(args), 2, part);
@@ -194,6 +195,7 @@ fn what_makes_no_sense_is_refused_and_leaves_nothing() {
     usage(&[&source, &out, "q4_0", "--recipe", "safe"], "--recipe");
     usage(&[&source, &out, "--encoder-type", "q4_0", "--recipe", "safe"], "--encoder-type");
     usage(&[&source, &out, "--recipe", "medium"], "small, balanced, safe");
+    usage(&[&source, &out, "--recipe", &no_text], "no-text.recipe: cannot read the file");
     usage(&[&source, &out, "q4_0", "--tensor-type", "ffn_down"], "REGEX=TYPE");
     usage(&[&source, &out, "q4_0", "--tensor-type", "ffn_down=q3_k"], "'q3_k' is no type of a tensor");
     usage(&[&source, &out, "q4_0", "--tensor-type", "(=f16"], "no regular expression");

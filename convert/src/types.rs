@@ -162,7 +162,8 @@ impl TypePlan {
     /// A recipe by its name, or read from a file.
     ///
     /// # Errors
-    /// [`crate::ConvertErrorKind::Usage`] when there is neither, or as [`Self::parse`].
+    /// [`crate::ConvertErrorKind::Usage`] when there is neither, the file cannot be read as text, or as
+    /// [`Self::parse`].
     pub fn find(name_or_path: &Path) -> Result<Self> {
         if let Some(recipe) = name_or_path.to_str().and_then(Self::shipped) {
             return Ok(recipe);
@@ -174,7 +175,10 @@ impl TypePlan {
                 name_or_path.display()
             )));
         }
-        Self::parse(&read_text(name_or_path)?, name_or_path)
+        let text = read_text(name_or_path).map_err(|error| {
+            ConvertError::usage(format!("{error}; give a text file in UTF-8 that begins with '{HEAD} {VERSION}'"))
+        })?;
+        Self::parse(&text, name_or_path)
     }
 
     /// Reads the text of a recipe file; `path` only names it in errors.

@@ -92,6 +92,24 @@ fn shipped_recipes_are_found_by_name_and_fit_rows_of_896() {
 }
 
 #[test]
+fn a_recipe_file_that_is_no_text_is_a_usage_error() {
+    let path = std::env::temp_dir().join(format!("qasr-no-text-{}.recipe", std::process::id()));
+    let refused = |part: &str| {
+        let error = TypePlan::find(&path).expect_err(part);
+        let said = error.to_string();
+        assert_eq!(error.kind(), crate::ConvertErrorKind::Usage, "{said}");
+        assert!(said.contains(part) && said.contains("UTF-8 that begins with 'qasr-recipe 1'"), "{said}");
+        assert!(said.starts_with(&path.display().to_string()) && said.lines().count() == 1, "{said}");
+    };
+    std::fs::write(&path, b"qasr-recipe 1\nname \xff\ndecoder f16\n").expect("write");
+    refused("cannot read the file");
+    let file = std::fs::File::create(&path).expect("create");
+    file.set_len(65 << 20).expect("a hole");
+    refused("too many for this file");
+    std::fs::remove_file(&path).expect("clean");
+}
+
+#[test]
 fn exceptions_are_typed_as_an_expression_and_a_type() {
     let item = Override::parse("ffn_down=weight=Q6_K").expect("the last equals sign counts");
     assert_eq!((item.pattern(), item.kind()), ("ffn_down=weight", GgmlType::Q6_K));
