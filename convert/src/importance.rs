@@ -3,10 +3,10 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use qasr_format::Importance;
+use qasr_format::{GgmlType, Importance};
 
 use crate::error::{ConvertError, Result};
-use crate::plan::{FilePlan, Plan, TensorPlan};
+use crate::plan::{FilePlan, Plan, Source, TensorPlan};
 use crate::verify::is_matrix;
 
 /// What became of an importance matrix.
@@ -20,9 +20,9 @@ pub struct ImportanceUse {
     pub chunks: u32,
     /// How many matrices it holds.
     pub entries: usize,
-    /// How many quantized matrices it was used for.
+    /// How many matrices it was used for: those that are encoded in a type that regards it, which q8_0 does not.
     pub used: usize,
-    /// Quantized matrices it holds nothing of, or only zeros; all columns counted the same there.
+    /// Other matrices of such types: it holds nothing of them, or only zeros, and all columns counted the same there.
     pub missing: Vec<String>,
 }
 
@@ -31,7 +31,7 @@ const LEAST: f64 = 1e-6;
 /// Means outside this range are brought to 1, so that ggml's sums of products stay far from the ends of f32.
 const HARMLESS: std::ops::Range<f64> = 1e-9..1e9;
 
-/// Reads the file at `path` and gives every matrix of the plan that will be quantized its columns' weights.
+/// Reads the file at `path` and gives every matrix of the plan its columns' weights, where its type regards them.
 ///
 /// # Errors
 /// When the file is no importance matrix, belongs to no tensor of this model, or has another number of columns.
@@ -47,7 +47,7 @@ pub(crate) fn apply(path: &Path, plan: &mut Plan) -> Result<ImportanceUse> {
         missing: Vec::new(),
     };
     for tensor in plan.decoder.tensors.iter_mut().chain(&mut plan.encoder.tensors) {
-        if !tensor.target.kind.is_quantized() {
+        if !regards_importance(tensor) {
             continue;
         }
         tensor.weights = importance.weights(&tensor.target.name).and_then(|weights| usable(&weights)).map(Arc::from);
@@ -57,6 +57,13 @@ pub(crate) fn apply(path: &Path, plan: &mut Plan) -> Result<ImportanceUse> {
         }
     }
     Ok(report)
+}
+
+/// Whether importance changes what the tensor becomes: ggml takes it for q8_0 too, and ignores it.
+fn regards_importance(tensor: &TensorPlan) -> bool {
+    let kind = tensor.target.kind;
+    let is_copied = matches!(&tensor.source, Source::Stored(source) if source.kind == kind);
+    kind.is_quantized() && kind != GgmlType::Q8_0 && !is_copied
 }
 
 fn check(path: &Path, importance: &Importance, plan: &Plan) -> Result<()> {
@@ -103,7 +110,6 @@ impl FilePlan {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use qasr_format::GgmlType;
 
     #[test]
     fn zeros_get_a_little_and_extremes_are_scaled() {

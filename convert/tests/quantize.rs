@@ -432,6 +432,33 @@ fn importance_changes_the_bytes_and_lowers_the_error_that_counts() {
 /// Every type whose encoding regards importance.
 const REGARDING: [Recipe; 6] = [Recipe::Q4_0, Recipe::Iq4Nl, Recipe::Q4KM, Recipe::Q5_0, Recipe::Q5KM, Recipe::Q6K];
 
+/// What ggml encodes without regard to it, and what is copied.
+#[test]
+fn importance_is_not_said_to_be_used_where_it_changes_nothing() {
+    let dir = fresh_dir("unused_importance");
+    checkpoint(&dir, &Spec::default());
+    run(&dir, Recipe::Bf16).expect("source");
+    let path = importance(&dir, |_| {});
+    let names_it = |path: &Path| open(path).keys().any(|(key, _)| key.starts_with("quantize.imatrix"));
+    for recipe in [Recipe::Q8_0, Recipe::F16, Recipe::Bf16, Recipe::F32] {
+        let with = again(&dir, Recipe::Bf16, recipe, |options| options.importance = Some(path.clone())).expect("with");
+        let used = with.importance.expect("given");
+        assert_eq!((used.used, used.missing), (0, vec![]), "{recipe}");
+        assert!(!names_it(&with.plan.decoder.path) && !names_it(&with.plan.encoder.path), "{recipe}");
+        run(&dir, recipe).expect("without");
+        let [with, without] = ["again", "out"].map(|folder| tensors(&both(&dir, folder, recipe.name())[0]));
+        assert!(with == without, "{recipe}");
+    }
+    let mixed = TypePlan::pair(Recipe::Q4_0, Recipe::Q8_0);
+    let with = again(&dir, Recipe::Bf16, mixed, |options| options.importance = Some(path.clone())).expect("mixed");
+    assert_eq!(with.importance.expect("given").used, with.plan.decoder.tensors.iter().filter(|t| t.rows() > 1).count());
+    assert!(names_it(&with.plan.decoder.path) && !names_it(&with.plan.encoder.path));
+    run(&dir, Recipe::Q4_0).expect("four bits");
+    let copied = again(&dir, Recipe::Q4_0, Recipe::Q4_0, |options| options.importance = Some(path)).expect("copied");
+    assert_eq!(copied.importance.expect("given").used, 0);
+    assert!(!names_it(&copied.plan.decoder.path));
+}
+
 /// One column that counts far more than all others: where it lies in a block, that block's scale serves it alone.
 #[test]
 fn importance_of_one_column_does_not_make_a_correct_file_look_damaged() {
