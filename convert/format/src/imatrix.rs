@@ -111,7 +111,8 @@ impl Importance {
         })
     }
 
-    /// Writes the file, under another name first, so that `path` never holds a part of it.
+    /// Writes the file, under another name first, so that `path` never holds a part of it; into `path` itself where
+    /// that is a pipe or a device.
     ///
     /// # Errors
     /// When there is nothing to write, a sum is negative or not finite, a name is too long for GGUF, or the file
@@ -146,7 +147,8 @@ impl Importance {
             bytes.extend(values.iter().flat_map(|value| value.to_le_bytes()));
         }
         bytes.resize(header.file_len() as usize, 0);
-        replace(path, &bytes).map_err(|e| GgufError::io(path, "write the file", &e))
+        put(path, &bytes)
+            .map_err(|e| GgufError::io(path, "write the file", &e).with_remedy("choose another place with -o"))
     }
 
     /// Adds what `other` saw.
@@ -247,6 +249,14 @@ fn values(file: &mut File, info: &TensorInfo) -> io::Result<Vec<f32>> {
     let mut bytes = vec![0; info.bytes as usize];
     file.read_exact(&mut bytes)?;
     Ok(bytes.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect())
+}
+
+fn put(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    // A pipe or a device is meant to be written into: a file in its place would end what reads there.
+    if fs::metadata(path).is_ok_and(|meta| !meta.is_file()) {
+        return File::options().write(true).open(path)?.write_all(bytes);
+    }
+    replace(path, bytes)
 }
 
 /// Writes `bytes` beside `path` and then renames; what was written is removed if that fails.

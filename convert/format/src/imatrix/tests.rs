@@ -53,6 +53,34 @@ fn what_is_written_is_read_and_nothing_is_left_beside_it() {
     assert_eq!(fs::read_dir(&folder.0).expect("list").count(), 1);
 }
 
+/// Output that is piped on or thrown away: what stands there is written into and stays what it is.
+#[cfg(unix)]
+#[test]
+fn pipes_and_devices_are_written_into() {
+    use std::os::unix::fs::FileTypeExt;
+    let folder = Folder::new("pipe");
+    example().write(&folder.file()).expect("write");
+    let expected = fs::read(folder.file()).expect("file");
+    let pipe = folder.0.join("pipe");
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().expect("mkfifo").success());
+    let reader = std::thread::spawn({
+        let pipe = pipe.clone();
+        move || fs::read(pipe)
+    });
+    example().write(&pipe).expect("write into the pipe");
+    assert!(fs::metadata(&pipe).expect("pipe").file_type().is_fifo(), "it is still a pipe");
+    assert!(reader.join().expect("reader").expect("read") == expected);
+    // By a link, so that a test that fails takes nothing from the machine.
+    let null = folder.0.join("null");
+    std::os::unix::fs::symlink("/dev/null", &null).expect("link");
+    example().write(&null).expect("thrown away");
+    assert!(fs::symlink_metadata(&null).expect("link").is_symlink());
+    assert_eq!(fs::read_dir(&folder.0).expect("list").count(), 3);
+    let error = example().write(&folder.0).expect_err("a folder");
+    assert!(error.is_io() && error.to_string().ends_with("; choose another place with -o"), "{error}");
+    assert!(folder.0.is_dir());
+}
+
 #[test]
 fn the_layout_is_llama_cpps() {
     let folder = Folder::new("layout");
@@ -137,6 +165,7 @@ fn nothing_useless_is_written() {
     let missing = folder.0.join("no/such/folder.gguf");
     let error = example().write(&missing).expect_err("no folder");
     assert!(error.is_io() && error.to_string().contains("folder.gguf: cannot write the file"), "{error}");
+    assert!(error.to_string().ends_with("; choose another place with -o"), "{error}");
 }
 
 /// A file made of any keys and f32 tensors, the last value of each as given.
