@@ -63,8 +63,9 @@ impl Keys {
             let text = TypePlan { cost: Vec::new(), ..making.types.clone() }.to_text();
             self.put(own::RECIPE_TEXT, text);
         }
-        if !making.types.cost.is_empty() {
-            self.put(own::RECIPE_COST, Value::Strings(making.types.cost.clone()));
+        let cost = making.types.cost_with(making.importance.map(|used| used.file.as_str()));
+        if !cost.is_empty() {
+            self.put(own::RECIPE_COST, Value::Strings(cost.to_vec()));
         }
         if let Some(used) = making.importance.filter(|_| file.is_weighted()) {
             self.put(importance::FILE, used.file.as_str());

@@ -13,7 +13,8 @@
 //! ```
 //!
 //! `encoder` may be left out and is the decoder's then. The first `tensor` line whose regular expression matches a
-//! name counts. `cost` lines say what was measured; they go into the metadata of the files that are made.
+//! name counts. `cost` lines say what was measured; they go into the metadata of the files that are made, unless
+//! another importance matrix is used than the one that a line `cost imatrix FILE` names (or than none).
 
 use std::fmt;
 use std::path::Path;
@@ -68,6 +69,11 @@ const SHIPPED: [(&str, &str); 3] = [
     ("balanced", include_str!("../recipes/balanced.recipe")),
     ("safe", include_str!("../recipes/safe.recipe")),
 ];
+
+/// Before each of their cost lines: files of any model may be made with them.
+const SHIPPED_MEASURED_ON: &str = "digits model: ";
+/// First word of the cost line with the name of the importance matrix that was used when measuring.
+const COST_IMPORTANCE: &str = "imatrix ";
 
 /// First line of a recipe file.
 const HEAD: &str = "qasr-recipe";
@@ -156,7 +162,9 @@ impl TypePlan {
     pub fn shipped(name: &str) -> Option<Self> {
         let (name, text) = SHIPPED.iter().find(|(shipped, _)| shipped.eq_ignore_ascii_case(name))?;
         // They are read by a test below.
-        Self::parse(text, Path::new(name)).ok()
+        let mut recipe = Self::parse(text, Path::new(name)).ok()?;
+        recipe.cost.iter_mut().for_each(|line| line.insert_str(0, SHIPPED_MEASURED_ON));
+        Some(recipe)
     }
 
     /// A recipe by its name, or read from a file.
@@ -258,6 +266,15 @@ impl TypePlan {
         lines.extend(self.overrides.iter().map(|item| format!("tensor {} {}", item.pattern(), item.kind)));
         lines.extend(self.cost.iter().map(|line| format!("cost {line}")));
         lines.join("\n") + "\n"
+    }
+
+    /// What was measured, if files made with the importance matrix of this name, or without one, are what was measured;
+    /// else nothing.
+    pub fn cost_with(&self, importance: Option<&str>) -> &[String] {
+        let named = self.cost.iter().find_map(|line| {
+            line.strip_prefix(SHIPPED_MEASURED_ON).unwrap_or(line).strip_prefix(COST_IMPORTANCE).map(str::trim)
+        });
+        if named == importance { &self.cost } else { &[] }
     }
 
     /// Whether two recipes by name say all of it.

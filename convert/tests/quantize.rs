@@ -345,6 +345,17 @@ fn a_named_recipe_names_the_files_and_says_its_cost() {
         assert_eq!(gguf.strings("qasr.recipe.cost").unwrap(), ["kl 0.5"]);
         assert!(gguf.str("qasr.recipe.text").unwrap().starts_with("qasr-recipe 1\nname balanced\n"));
     }
+    // As shipped, it says on which model it was measured; nothing was measured with this importance.
+    let shipped = TypePlan::shipped("balanced").expect("shipped");
+    let report = again(&dir, Recipe::Bf16, shipped.clone(), |_| {}).expect("quantize");
+    let gguf = open(&report.plan.decoder.path);
+    let cost = gguf.strings("qasr.recipe.cost").unwrap();
+    assert!(cost[0].starts_with("digits model: kl ") && cost.len() > 3, "{cost:?}");
+    let path = importance(&dir, |_| {});
+    let with = again(&dir, Recipe::Bf16, shipped, |options| options.importance = Some(path)).expect("with importance");
+    for path in [&with.plan.decoder.path, &with.plan.encoder.path] {
+        assert_eq!(open(path).get("qasr.recipe.cost"), None);
+    }
     // What is made of it in another type does not claim that recipe.
     let options = QuantizeOptions::new(
         &report.plan.decoder.path,

@@ -87,6 +87,10 @@ fn shipped_recipes_are_found_by_name_and_fit_rows_of_896() {
     });
     let [small, balanced, safe] = recipes.each_ref().map(sizes);
     assert!(small < balanced && balanced < safe, "{small} {balanced} {safe}");
+    for recipe in &recipes {
+        assert!(recipe.cost.len() > 3, "{recipe:?}");
+        assert!(recipe.cost.iter().all(|line| line.starts_with("digits model: ")), "{recipe:?}");
+    }
     let error = TypePlan::find(Path::new("no/such.recipe")).expect_err("neither").to_string();
     assert!(error.contains("no/such.recipe") && error.contains("small, balanced, safe"), "{error}");
 }
@@ -107,6 +111,23 @@ fn a_recipe_file_that_is_no_text_is_a_usage_error() {
     file.set_len(65 << 20).expect("a hole");
     refused("too many for this file");
     std::fs::remove_file(&path).expect("clean");
+}
+
+#[test]
+fn cost_holds_only_with_the_importance_it_was_measured_with() {
+    let recipe = |cost: &[&str]| TypePlan {
+        cost: cost.iter().map(|&line| line.to_owned()).collect(),
+        ..TypePlan::from(Recipe::Q4_0)
+    };
+    let without = recipe(&["kl 0.5", "imatrixes none"]);
+    assert_eq!(without.cost_with(None), without.cost);
+    assert_eq!(without.cost_with(Some("a.gguf")), [""; 0]);
+    for line in ["imatrix a.gguf", "digits model: imatrix a.gguf"] {
+        let with = recipe(&["kl 0.5", line]);
+        assert_eq!(with.cost_with(Some("a.gguf")), with.cost);
+        assert_eq!(with.cost_with(Some("b.gguf")), [""; 0]);
+        assert_eq!(with.cost_with(None), [""; 0]);
+    }
 }
 
 #[test]
