@@ -151,47 +151,6 @@ impl Importance {
             .map_err(|e| GgufError::io(path, "write the file", &e).with_remedy("choose another place with -o"))
     }
 
-    /// Adds what `other` saw.
-    ///
-    /// # Errors
-    /// When a matrix has another number of columns there: the two were taken from different models. Nothing is
-    /// changed then.
-    pub fn merge(&mut self, other: &Self) -> Result<(), GgufError> {
-        for (name, sums) in &other.matrices {
-            if let Some(own) = self.matrices.get(name).filter(|own| own.squares.len() != sums.squares.len()) {
-                return Err(GgufError::malformed(
-                    Path::new(""),
-                    format!(
-                        "'{name}' has {} columns in one importance matrix and {} in the other: they come from \
-                         different models",
-                        own.squares.len(),
-                        sums.squares.len()
-                    ),
-                ));
-            }
-        }
-        let is_first = self.matrices.is_empty() && self.chunks == 0;
-        for (name, sums) in &other.matrices {
-            match self.matrices.get_mut(name) {
-                Some(own) => {
-                    own.squares.iter_mut().zip(&sums.squares).for_each(|(own, square)| *own += square);
-                    own.rows += sums.rows;
-                }
-                None => {
-                    self.matrices.insert(name.clone(), sums.clone());
-                }
-            }
-        }
-        for dataset in &other.datasets {
-            if !self.datasets.contains(dataset) {
-                self.datasets.push(dataset.clone());
-            }
-        }
-        self.chunks = self.chunks.saturating_add(other.chunks);
-        self.chunk_size = if is_first || self.chunk_size == other.chunk_size { other.chunk_size } else { 0 };
-        Ok(())
-    }
-
     /// The weight of each column of the matrix `name`: the mean square of what it was multiplied with, or 1 for all
     /// columns of a matrix that saw no row, which is llama-quantize's rule too. `None` for a matrix that is not here.
     pub fn weights(&self, name: &str) -> Option<Vec<f32>> {

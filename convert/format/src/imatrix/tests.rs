@@ -106,41 +106,6 @@ fn weights_are_mean_squares_and_one_where_nothing_was_seen() {
 }
 
 #[test]
-fn merging_adds_and_keeps_what_only_one_has() {
-    let mut all = Importance::default();
-    all.merge(&example()).expect("first");
-    assert_eq!(all, example());
-    let other = Importance {
-        datasets: vec!["noise.tsv".to_owned(), "long.tsv".to_owned()],
-        chunks: 3,
-        chunk_size: 256,
-        matrices: [
-            ("blk.0.attn_q.weight".to_owned(), sums(&[1.0, 1.0, 1.0, 1.0], 2.0)),
-            ("blk.9.attn_q.weight".to_owned(), sums(&[5.0], 1.0)),
-        ]
-        .into(),
-    };
-    all.merge(&other).expect("second");
-    assert_eq!(all.matrices["blk.0.attn_q.weight"], sums(&[9.0, 1.0, 3.0, 1.5], 6.0));
-    assert_eq!(all.matrices["blk.9.attn_q.weight"], sums(&[5.0], 1.0));
-    assert_eq!(all.matrices["a.blk.0.ffn_up.weight"], sums(&[1.0, 2.0, 3.0], 1.0));
-    assert_eq!((all.chunks, all.chunk_size), (10, 0));
-    assert_eq!(all.datasets, ["clips.tsv", "noise.tsv", "long.tsv"]);
-    let before = all.clone();
-    let misfit = Importance {
-        matrices: [
-            ("a.blk.0.ffn_up.weight".to_owned(), sums(&[1.0, 1.0, 1.0], 1.0)),
-            ("blk.0.attn_q.weight".to_owned(), sums(&[1.0], 1.0)),
-        ]
-        .into(),
-        ..Importance::default()
-    };
-    let error = all.merge(&misfit).expect_err("another model").to_string();
-    assert!(error.contains("blk.0.attn_q.weight") && error.contains("4 columns") && error.contains("1 in"), "{error}");
-    assert_eq!(all, before, "a refused merge changes nothing");
-}
-
-#[test]
 fn nothing_useless_is_written() {
     let folder = Folder::new("useless");
     let refused = |importance: &Importance, part: &str| {
