@@ -162,6 +162,28 @@ fn a_recording_that_cannot_be_read_is_recorded_and_ends_nothing() {
 }
 
 #[test]
+fn a_recording_that_is_a_folder_costs_only_itself_until_it_can_be_read() {
+    let scratch = folder("eval-unreadable");
+    std::fs::create_dir(scratch.path("inner.wav")).unwrap();
+    scratch.write("list.tsv", b"file\ttext\ninner.wav\tone two three\nsix.wav\tseven six nine two five go\n");
+    let done = eval(&scratch, &[]).fails_with(3);
+    assert!(done.stderr.contains("inner.wav: is a folder"), "{}", done.stderr);
+    assert!(done.stdout.contains("2 (1 failed)") && done.stdout.contains(" 0.00 "), "{}", done.stdout);
+    assert_eq!(json(&scratch.read("out/summary.json"))["models"][0]["summary"]["all"]["failed"], 1);
+    let again = eval(&scratch, &[]).fails_with(3);
+    assert!(again.stdout == done.stdout && again.stderr.contains("all 2 results were there"), "{again:?}");
+    // A recording by now: it is tried again, and only it.
+    let six = results(&scratch)["six.wav"].clone();
+    std::fs::remove_dir(scratch.path("inner.wav")).unwrap();
+    scratch.copy(THREE, "inner.wav");
+    let done = eval(&scratch, &[]).succeeds();
+    assert!(done.stderr.contains("1 of 2 results were there already"), "{}", done.stderr);
+    let journal = scratch.read("out/demo.jsonl");
+    assert_eq!(journal.lines().filter(|line| *line == six).count(), 1);
+    assert!(journal.contains("one two three") && !done.stdout.contains("failed"), "{}", done.stdout);
+}
+
+#[test]
 fn a_text_that_was_cut_is_told_by_the_exit_code() {
     let scratch = folder("eval-cut");
     let done = eval(&scratch, &["--max-new-tokens", "4"]).fails_with(5);

@@ -207,9 +207,10 @@ impl Journal {
         self.write(Line::Process(process))
     }
 
-    /// The result of an entry whose recording is still the same.
+    /// The result of an entry whose recording is still the same, or still cannot be read (`identity` is `None`).
     pub fn find(&self, entry: &Entry, identity: Option<&FileIdentity>) -> Option<&FileResult> {
-        self.results.get(&entry.name).filter(|result| Some(&result.identity) == identity)
+        let identity = identity.cloned().unwrap_or_default();
+        self.results.get(&entry.name).filter(|result| result.identity == identity)
     }
 
     /// How many recordings are finished.

@@ -92,11 +92,11 @@ fn measure(args: &EvalArgs, messages: &Messages) -> Result<Exit> {
     worker::take_care_of_interrupts()?;
     // All of them before the first is measured: hours later is too late to hear that one cannot be.
     let journals = models.iter().map(|chosen| plan.open_journal(chosen, args, messages)).collect::<Result<Vec<_>>>()?;
-    let recordings = Recordings::read(&plan);
+    let mut recordings = Recordings::read(&plan);
     let mut tally = Tally::default();
     let mut measured = Vec::new();
     for (index, (chosen, journal)) in models.into_iter().zip(journals).enumerate() {
-        match finish(index, &chosen, journal, &plan, &recordings, messages)? {
+        match finish(index, &chosen, journal, &plan, &mut recordings, messages)? {
             Finished::All(journal, results) => measured.push(Measured::new(chosen, &journal, results)),
             Finished::Failed(exit) => tally.add(exit),
             Finished::Interrupted(count) => {
@@ -157,7 +157,7 @@ fn finish(
     chosen: &Chosen,
     journal: Journal,
     plan: &Plan,
-    recordings: &Recordings,
+    recordings: &mut Recordings,
     messages: &Messages,
 ) -> Result<Finished> {
     let (total, before) = (recordings.0.len(), recordings.finished(plan, &journal));
@@ -180,7 +180,12 @@ fn finish(
     let path = plan.journal(chosen);
     let gone = || Error::output(format!("{} went away: try again", path.display()));
     let mut journal = Journal::resume(&path)?.ok_or_else(gone)?;
-    let after = recordings.finished(plan, &journal);
+    let mut after = recordings.finished(plan, &journal);
+    if after.len() < total && ended.status.success() {
+        // Some changed or went away while the process worked, which has seen them as they are now.
+        *recordings = Recordings::read(plan);
+        after = recordings.finished(plan, &journal);
+    }
     let mut process = ended.process;
     process.files = after.len().saturating_sub(before.len());
     journal.add_process(process)?;
