@@ -234,7 +234,7 @@ impl Variants {
     /// The types for people, and a hash over everything that the files depend on.
     fn folder_name(&self, types: &TypePlan, importance: Option<&Path>) -> Result<String> {
         let mut hasher = Sha256::new();
-        hasher.update(env!("CARGO_PKG_VERSION"));
+        hasher.update(concat!(env!("CARGO_PKG_VERSION"), " ", env!("QASR_REVISION")));
         hasher.update(&self.fingerprint);
         hasher.update(types.to_text());
         if let Some(path) = importance {

@@ -241,6 +241,12 @@ fn results_of_another_model_or_other_options_are_not_mixed() {
     assert!(changed.stderr.contains("the model's files differ"), "{}", changed.stderr);
     assert_eq!(scratch.read("out/demo.jsonl"), journal);
     assert!(changed.stdout.is_empty());
+    // Of a build of another revision.
+    scratch.copy(DECODER, "demo.gguf");
+    let version = concat!(env!("CARGO_PKG_VERSION"), " ", env!("QASR_REVISION"));
+    assert!(journal.lines().next().unwrap().contains(version), "{journal}");
+    scratch.write("out/demo.jsonl", journal.replacen(version, "0.1.0 another", 1).as_bytes());
+    assert!(measure(&[]).fails_with(2).stderr.contains("the program's version differ"));
     measure(&["--restart"]).succeeds();
     let after = results(&scratch);
     assert!(after.len() == 2 && after["three.flac"] != before["three.flac"]);

@@ -20,7 +20,7 @@ pub struct Header {
     /// Of the manifest.
     pub manifest: FileIdentity,
     pub model: ModelIdentity,
-    /// Of the program.
+    /// Of the program, and the revision that it was built from.
     pub version: String,
     /// Everything else that decides about results, by name.
     pub options: Value,

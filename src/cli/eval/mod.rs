@@ -67,7 +67,7 @@ impl Plan {
         let header = Header {
             manifest: self.manifest.identity.clone(),
             model: ModelIdentity::read(chosen.files.as_ref())?,
-            version: env!("CARGO_PKG_VERSION").to_owned(),
+            version: concat!(env!("CARGO_PKG_VERSION"), " ", env!("QASR_REVISION")).to_owned(),
             options,
         };
         let path = self.journal(chosen);

@@ -108,7 +108,7 @@ pub fn json(plan: &Plan, measured: &[Measured]) -> String {
         }
     });
     let report = Report {
-        version: env!("CARGO_PKG_VERSION"),
+        version: concat!(env!("CARGO_PKG_VERSION"), " ", env!("QASR_REVISION")),
         manifest: ReportedManifest {
             path: &plan.manifest.path,
             sha256: &plan.manifest.identity.sha256,
