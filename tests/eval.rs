@@ -253,8 +253,8 @@ fn results_of_another_model_or_other_options_are_not_mixed() {
 }
 
 /// Runs the command until so many results are there.
-fn run_until(scratch: &Scratch, count: usize) -> Child {
-    let mut command = eval(scratch, &[]).command();
+fn run_until(scratch: &Scratch, more: &[&str], count: usize) -> Child {
+    let mut command = eval(scratch, more).command();
     let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let started = Instant::now();
     while results(scratch).len() < count {
@@ -283,7 +283,7 @@ fn goes_on(scratch: &Scratch, before: &HashMap<String, String>, count: usize) ->
 fn a_killed_run_goes_on_where_it_was() {
     const COUNT: usize = 8;
     let scratch = slow_folder("eval-killed", COUNT);
-    let mut child = run_until(&scratch, 3);
+    let mut child = run_until(&scratch, &[], 3);
     child.kill().unwrap();
     child.wait().unwrap();
     // The process that transcribes ends by itself when the one that started it is gone.
@@ -312,13 +312,13 @@ fn a_killed_run_goes_on_where_it_was() {
 fn ctrl_c_says_how_to_go_on_and_the_next_run_does() {
     const COUNT: usize = 8;
     let scratch = slow_folder("eval-interrupted", COUNT);
-    let child = run_until(&scratch, 2);
+    let child = run_until(&scratch, &["--restart"], 2);
     let id = child.id().to_string();
     assert!(Command::new("kill").args(["-INT", &id]).status().unwrap().success());
     let output = child.wait_with_output().unwrap();
     let told = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(130), "{told}");
-    assert!(told.contains("recordings of demo are finished") && told.contains("type the same command again"), "{told}");
+    assert!(told.contains("recordings of demo are finished") && told.contains("again without --restart"), "{told}");
     assert!(output.stdout.is_empty());
     let before = results(&scratch);
     assert!((2..COUNT).contains(&before.len()), "{}", before.len());

@@ -33,6 +33,8 @@ struct Plan {
     manifest: Manifest,
     options: EvaluationOptions,
     folder: PathBuf,
+    /// How to go on when this run was stopped.
+    same_command: &'static str,
 }
 
 impl Plan {
@@ -48,7 +50,10 @@ impl Plan {
             name.push(".eval");
             PathBuf::from(name)
         });
-        Ok(Self { manifest, options, folder })
+        // That flag again would throw away what was just measured.
+        let same_command =
+            if args.restart { "the same command again without --restart" } else { "the same command again" };
+        Ok(Self { manifest, options, folder, same_command })
     }
 
     fn journal(&self, chosen: &Chosen) -> PathBuf {
@@ -101,11 +106,11 @@ fn measure(args: &EvalArgs, messages: &Messages) -> Result<Exit> {
             Finished::Failed(exit) => tally.add(exit),
             Finished::Interrupted(count) => {
                 messages.note(format_args!(
-                    "interrupted: {count} of {} recordings of {} are finished and kept in {}; type the same command \
-                     again to go on",
+                    "interrupted: {count} of {} recordings of {} are finished and kept in {}; type {} to go on",
                     recordings.0.len(),
                     chosen.name,
-                    plan.folder.display()
+                    plan.folder.display(),
+                    plan.same_command
                 ));
                 return Ok(Exit::Interrupted);
             }
@@ -198,11 +203,12 @@ fn finish(
         Some(code @ 1..=6) => Ok(Finished::Failed(Exit::from_code(code))),
         _ => {
             messages.error(format_args!(
-                "{}: its process ended ({}) after {} of {total} recordings: type the same command again to go on, with \
-                 fewer threads or a smaller model if memory was short",
+                "{}: its process ended ({}) after {} of {total} recordings: type {} to go on, with fewer threads or a \
+                 smaller model if memory was short",
                 chosen.name,
                 ended.status,
-                after.len()
+                after.len(),
+                plan.same_command
             ));
             Ok(Finished::Failed(Exit::Failure))
         }
