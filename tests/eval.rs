@@ -197,6 +197,20 @@ fn what_cannot_work_is_refused_before_anything_is_measured() {
     scratch.write("list.tsv", b"file\ttext\nthree.flac\tx\ngone.wav\ty\n");
     let bad = eval(&scratch, &[]).fails_with(2);
     assert!(bad.stderr.contains("list.tsv, line 3") && bad.stderr.contains("gone.wav"), "{}", bad.stderr);
+    // A folder, and a pipe: it would wait for ever, since standard input stays open.
+    assert!(qasr(&["eval", &scratch.path("")]).fails_with(2).stderr.contains("is no regular file: save the list"));
+    #[cfg(target_os = "linux")]
+    {
+        let mut command = qasr(&["eval", "/dev/stdin"]).command();
+        let mut child = command.stdin(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        let started = Instant::now();
+        while child.try_wait().unwrap().is_none() && started.elapsed() < Duration::from_secs(30) {
+            sleep(Duration::from_millis(5));
+        }
+        let ended = child.try_wait().unwrap();
+        let _ = child.kill();
+        assert_eq!(ended.and_then(|status| status.code()), Some(2));
+    }
     scratch.write("list.tsv", b"file\ttext\nthree.flac\tone two three\n");
     assert!(eval(&scratch, &["-m", &scratch.path("none.gguf")]).fails_with(4).stderr.contains("none.gguf"));
     assert!(eval(&scratch, &["--normalizer", "whisper"]).fails_with(2).stderr.contains("none, basic, english"));

@@ -61,13 +61,17 @@ impl Manifest {
     /// table.
     ///
     /// # Errors
-    /// [`crate::ErrorKind::Usage`] with file, line and remedy: not UTF-8, no column `file`, no text, a row that does not
+    /// [`crate::ErrorKind::Usage`] with file, line and remedy: no regular file, not UTF-8, no column `file`, no text, a row that does not
     /// fit its header, bad JSON, an unknown language, a recording listed twice, recordings that are not there (all of
     /// them in one sentence), no entry at all.
     pub fn read(path: &Path) -> Result<Self> {
         let shown = path.display();
-        let content =
-            fs::read(path).map_err(|error| Error::usage(format!("the manifest {shown} cannot be read: {error}")))?;
+        let failed = |error: std::io::Error| Error::usage(format!("the manifest {shown} cannot be read: {error}"));
+        // A pipe can be read once only, and the process of every model reads the manifest again.
+        if !fs::metadata(path).map_err(failed)?.is_file() {
+            return Err(Error::usage(format!("the manifest {shown} is no regular file: save the list as one")));
+        }
+        let content = fs::read(path).map_err(failed)?;
         let identity = FileIdentity::of(&content);
         let text = String::from_utf8(content).map_err(|error| {
             let valid = &error.as_bytes()[..error.utf8_error().valid_up_to()];
