@@ -111,6 +111,12 @@ fn the_table_the_json_and_the_details_say_the_same() {
     assert_eq!(again.stdout, done.stdout);
     assert!(again.stderr.contains("all 2 results were there already"), "{}", again.stderr);
     assert_eq!(json(&eval(&scratch, &["-oj", "-", "-np"]).succeeds().stdout), report);
+    // Fewer of them: what the others took is not shown as theirs.
+    let fewer = eval(&scratch, &["--limit", "1"]).succeeds();
+    let cells: Vec<&str> = fewer.stdout.lines().nth(1).unwrap().split_whitespace().collect();
+    assert_eq!(cells[cells.len() - 3..], ["-", "-", "8.1"], "{}", fewer.stdout);
+    assert!(fewer.stdout.contains("measured over other recordings too"), "{}", fewer.stdout);
+    assert_eq!(json(&scratch.read("out/summary.json"))["models"][0]["has_whole_cost"], false);
 }
 
 #[test]

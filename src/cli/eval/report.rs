@@ -19,7 +19,8 @@ pub struct Measured {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
 pub struct Cost {
     /// Recordings that they finished: fewer than there are results when one was killed together with the process that
-    /// counts. Then the rest of these numbers is too small.
+    /// counts: then the rest of these numbers is too small. More, when an earlier run did recordings that this one
+    /// leaves out, or one that changed since: then it is of those too.
     pub files: usize,
     pub user_seconds: f64,
     pub system_seconds: f64,
@@ -51,9 +52,14 @@ impl Measured {
         if decoder_type == encoder_type { decoder_type.clone() } else { format!("{decoder_type}/{encoder_type}") }
     }
 
-    /// Whether `cost` covers every result.
+    /// Whether `cost` is that of the results: of all of them, and of no others.
     pub fn has_whole_cost(&self) -> bool {
-        self.cost.files >= self.results.len()
+        self.cost.files == self.results.len()
+    }
+
+    /// Whether recordings are in `cost` that are not among the results, or one more than once.
+    pub fn has_others_cost(&self) -> bool {
+        self.cost.files > self.results.len()
     }
 }
 

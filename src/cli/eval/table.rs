@@ -27,8 +27,12 @@ pub fn all(measured: &[Measured]) -> String {
         true => writeln!(text, "no recording has a truth to count against"),
         false => writeln!(text, "normaliser: {}; brackets: 95 %, bootstrap over files", normalizers.join(", ")),
     };
-    if measured.iter().any(|one| !one.has_whole_cost()) {
+    if measured.iter().any(|one| !one.has_whole_cost() && !one.has_others_cost()) {
         let _ = writeln!(text, ">: a process that was killed is not counted");
+    }
+    if measured.iter().any(Measured::has_others_cost) {
+        let _ =
+            writeln!(text, "CPU s and peak MB `-`: were measured over other recordings too; --restart measures anew");
     }
     for one in measured.iter().skip(1) {
         text.push_str(&difference(&measured[0], one));
@@ -40,6 +44,7 @@ pub fn all(measured: &[Measured]) -> String {
 fn row(one: &Measured) -> Vec<String> {
     let all = &one.summary.all;
     let at_least = if one.has_whole_cost() { "" } else { ">" };
+    let of_these = |number: String| if one.has_others_cost() { "-".into() } else { format!("{at_least}{number}") };
     let megabytes = |bytes: u64| format!("{:.1}", bytes as f64 / 1e6);
     let mut row = vec![one.chosen.name.clone(), one.type_name()];
     row.extend(rates(all));
@@ -48,8 +53,8 @@ fn row(one: &Measured) -> Vec<String> {
         all.loops.count.to_string(),
         all.missing.count.to_string(),
         all.rtf.map_or("-".into(), |rtf| format!("{rtf:.4}")),
-        format!("{at_least}{:.1}", one.cost.user_seconds),
-        format!("{at_least}{}", megabytes(one.cost.peak_bytes)),
+        of_these(format!("{:.1}", one.cost.user_seconds)),
+        of_these(megabytes(one.cost.peak_bytes)),
         megabytes(one.model.file_bytes),
     ]);
     row
