@@ -119,9 +119,17 @@ pub struct EvalArgs {
     #[arg(long, alias = "print-progress", help_heading = "Messages")]
     pub progress: bool,
 
-    /// For the process that the command starts for a model: which one, counted from 0
+    /// For the process that the command starts for a model: the name of its row
     #[arg(long, hide = true)]
-    pub worker: Option<usize>,
+    pub worker: Option<String>,
+
+    /// For that process: the decoder file of its model, as the command found or made it; without: the demo model
+    #[arg(long, hide = true)]
+    pub worker_decoder: Option<PathBuf>,
+
+    /// For that process: the audio encoder file
+    #[arg(long, hide = true)]
+    pub worker_encoder: Option<PathBuf>,
 }
 
 fn parse_normalizer(typed: &str) -> Result<Normalizer, String> {

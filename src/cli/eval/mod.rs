@@ -22,8 +22,8 @@ use std::path::{Path, PathBuf};
 /// Runs the subcommand.
 pub fn run(args: &EvalArgs) -> Exit {
     let messages = Messages::new(args.no_prints, args.progress);
-    if let Some(index) = args.worker {
-        return worker::run(args, index, &messages);
+    if let Some(name) = &args.worker {
+        return worker::run(args, name, &messages);
     }
     measure(args, &messages).unwrap_or_else(|error| messages.failure(&error))
 }
@@ -100,8 +100,8 @@ fn measure(args: &EvalArgs, messages: &Messages) -> Result<Exit> {
     let mut recordings = Recordings::read(&plan);
     let mut tally = Tally::default();
     let mut measured = Vec::new();
-    for (index, (chosen, journal)) in models.into_iter().zip(journals).enumerate() {
-        match finish(index, &chosen, journal, &plan, &mut recordings, messages)? {
+    for (chosen, journal) in models.into_iter().zip(journals) {
+        match finish(&chosen, journal, &plan, &mut recordings, messages)? {
             Finished::All(journal, results) => measured.push(Measured::new(chosen, &journal, results)),
             Finished::Failed(exit) => tally.add(exit),
             Finished::Interrupted(count) => {
@@ -158,7 +158,6 @@ enum Finished {
 
 /// Has a process do what the journal does not have.
 fn finish(
-    index: usize,
     chosen: &Chosen,
     journal: Journal,
     plan: &Plan,
@@ -181,7 +180,7 @@ fn finish(
         messages.note(format_args!("{}: {} of {total} results were there already", chosen.name, before.len()));
     }
     drop(journal);
-    let ended = worker::start(index)?;
+    let ended = worker::start(chosen)?;
     let path = plan.journal(chosen);
     let gone = || Error::output(format!("{} went away: try again", path.display()));
     let mut journal = Journal::resume(&path)?.ok_or_else(gone)?;

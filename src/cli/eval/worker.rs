@@ -4,13 +4,15 @@
 //! Its standard input is a pipe that the starting process holds open. When that process ends, in whatever way, the pipe
 //! closes and this one ends too: two processes never write one journal.
 
+use super::Plan;
 use super::args::EvalArgs;
-use super::{Plan, models};
+use super::models::Chosen;
 use crate::cli::exit::Exit;
 use crate::cli::messages::Messages;
+use qasr::ModelFiles;
 use qasr::error::{Error, ErrorKind, Result};
 use qasr::evaluation::{self, Journal, ModelLine, ProcessLine};
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::io::{self, Read};
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -50,14 +52,22 @@ pub struct Ended {
 }
 
 /// Starts this program for one model and waits for its end.
-pub fn start(index: usize) -> Result<Ended> {
+///
+/// It is told the files: to find or make them again would count as the model's work.
+pub fn start(chosen: &Chosen) -> Result<Ended> {
     let failed = |error: io::Error| {
         Error::internal(format!("a process for the model could not be run: {error}; try again with less in memory"))
     };
     let program = std::env::current_exe().map_err(failed)?;
     let mut typed: Vec<OsString> = std::env::args_os().skip(1).collect();
+    let mut told = vec![option("--worker=", OsStr::new(&chosen.name))];
+    if let Some(files) = &chosen.files {
+        told.push(option("--worker-decoder=", files.decoder.as_os_str()));
+        told.push(option("--worker-encoder=", files.encoder.as_os_str()));
+    }
     // Right behind the subcommand: behind `--` it would be taken for a file.
-    typed.insert(1.min(typed.len()), format!("--worker={index}").into());
+    let behind = 1.min(typed.len());
+    typed.splice(behind..behind, told);
     let mut child = Command::new(program).args(typed).stdin(Stdio::piped()).spawn().map_err(failed)?;
     *LIFELINE.lock().unwrap_or_else(PoisonError::into_inner) = child.stdin.take();
     if is_interrupted() {
@@ -74,6 +84,12 @@ pub fn start(index: usize) -> Result<Ended> {
     Ok(Ended { status: used.status, process })
 }
 
+fn option(name: &str, value: &OsStr) -> OsString {
+    let mut option = OsString::from(name);
+    option.push(value);
+    option
+}
+
 fn wait(child: &mut Child) -> io::Result<wait4::ResUse> {
     loop {
         match child.wait4() {
@@ -84,22 +100,23 @@ fn wait(child: &mut Child) -> io::Result<wait4::ResUse> {
 }
 
 /// The worker itself.
-pub fn run(args: &EvalArgs, index: usize, messages: &Messages) -> Exit {
+pub fn run(args: &EvalArgs, name: &str, messages: &Messages) -> Exit {
     thread::spawn(|| {
         let mut nothing = [0; 64];
         while io::stdin().read(&mut nothing).is_ok_and(|length| length > 0) {}
         std::process::exit(Exit::Interrupted as i32);
     });
-    match measure(args, index, messages) {
+    match measure(args, name, messages) {
         Ok(()) => Exit::Success,
         Err(error) => messages.failure(&error),
     }
 }
 
-fn measure(args: &EvalArgs, index: usize, messages: &Messages) -> Result<()> {
+fn measure(args: &EvalArgs, name: &str, messages: &Messages) -> Result<()> {
     let plan = Plan::new(args)?;
-    let chosen = models::chosen(args, &plan.folder)?.into_iter().nth(index);
-    let chosen = chosen.ok_or_else(|| Error::internal(format!("there is no model {index} to evaluate")))?;
+    let files = args.worker_decoder.as_ref().zip(args.worker_encoder.as_ref());
+    let files = files.map(|(decoder, encoder)| ModelFiles::pair(decoder, encoder));
+    let chosen = Chosen { name: name.to_owned(), files };
     let path = plan.journal(&chosen);
     let Some(mut journal) = Journal::resume(&path)? else {
         return Err(Error::output(format!("{} went away: try again", path.display())));
