@@ -358,7 +358,12 @@ fn types_are_made_from_a_checkpoint_and_kept_for_the_next_time() {
     assert!(run.stdout.contains("q4_0/q8_0 against q8_0"), "{}", run.stdout);
     let again = types("q8_0,q4_0/q8_0").succeeds();
     assert!(again.stderr.contains("q4_0/q8_0: all") && again.stderr.contains("were there already"), "{}", again.stderr);
-    for (wrong, what) in [("q8_0,q9_9", "q9_9"), ("q8_0,q8_0", "twice"), ("q8_0+imatrix", "imatrix")] {
+    for (wrong, what) in [
+        ("q8_0,q9_9", "q9_9"),
+        ("q8_0,q8_0", "twice"),
+        ("q8_0+imatrix", "imatrix"),
+        ("q8_0,Q8_0/q8_0", "`q8_0` and `Q8_0/q8_0` are the same"),
+    ] {
         let run = types(wrong).fails_with(2);
         assert!(run.stderr.contains(what), "{wrong}: {}", run.stderr);
     }

@@ -55,7 +55,15 @@ fn made(args: &EvalArgs, source: &Path, folder: &Path) -> Result<Vec<Chosen>> {
         let variant = variants.files(spec)?;
         Ok(Chosen { name: variant.name, files: Some(variant.files) })
     };
-    specs.iter().map(one).collect()
+    let made = specs.iter().map(one).collect::<Result<Vec<Chosen>>>()?;
+    // The same types have many spellings: q8_0, Q8_0, q8_0/q8_0.
+    for (index, later) in made.iter().enumerate() {
+        if let Some(first) = made[..index].iter().find(|first| first.files == later.files) {
+            let (first, later) = (&first.name, &later.name);
+            return Err(Error::usage(format!("the types `{first}` and `{later}` are the same model: give it once")));
+        }
+    }
+    Ok(made)
 }
 
 /// The decoder files' names, behind their folders' where two would be alike.
