@@ -245,7 +245,7 @@ mod tests {
     #[test]
     fn every_long_name_exists_and_no_spelling_is_listed_twice() {
         let command = Cli::command();
-        for name in ["transcribe", "listen", "replay", "compare"] {
+        for name in ["transcribe", "listen", "replay", "compare", "eval", "quant-report"] {
             let subcommand = command.find_subcommand(name).unwrap();
             let known: Vec<String> =
                 subcommand.get_arguments().filter_map(|arg| arg.get_long()).map(|l| format!("--{l}")).collect();
