@@ -278,6 +278,9 @@ fn write_pair(
     mut report: Report,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<Report> {
+    if let Some(used) = report.importance.as_mut().filter(|_| report.head == Head::Dropped) {
+        used.missing.retain(|name| name != OUTPUT);
+    }
     let files = [&report.plan.decoder, &report.plan.encoder];
     refuse_what_cannot_be_replaced(files)?;
     for dir in files.iter().filter_map(|file| file.path.parent()) {

@@ -8,7 +8,7 @@ use std::path::Path;
 
 use common::{again, both, checkpoint, fresh_dir, importance, listing, open, run, run_with, tensors, values};
 use qasr_convert::tiny::Spec;
-use qasr_convert::{ConvertErrorKind, ConvertOptions, Recipe, Stage, TypePlan, convert};
+use qasr_convert::{ConvertErrorKind, ConvertOptions, Head, Recipe, Stage, TypePlan, convert};
 use qasr_format::{ColumnSums, Importance, Value};
 
 /// Sum over all values of weight times squared error, relative to that of the values themselves.
@@ -60,7 +60,14 @@ fn importance_changes_the_bytes_and_lowers_the_error_that_counts() {
             assert!(plain[missing] == with[missing], "{recipe}: without importance all is as it was");
         }
         // Converting the checkpoint with it is the same work.
-        run_with(&dir, recipe, |options| options.importance = Some(path.clone())).expect("convert");
+        let report = run_with(&dir, recipe, |options| options.importance = Some(path.clone())).expect("convert");
+        assert_eq!(report.head, Head::Dropped);
+        let missing = report.importance.expect("used").missing;
+        assert_eq!(
+            missing,
+            ["blk.1.attn_q.weight", "blk.1.ffn_up.weight"],
+            "nothing is missing of a head that is dropped"
+        );
         assert!(tensors(&both(&dir, "out", recipe.name())[0]) == with, "{recipe}");
     }
 }
