@@ -2,7 +2,6 @@
 //! the files. The checkpoint is the tiny one with random weights that the golden values were made from.
 
 mod command;
-#[allow(dead_code, reason = "shared by several tests, each of which uses a part")]
 mod damage;
 
 use command::{Scratch, qasr};

@@ -19,7 +19,7 @@ fn check(checks: &mut Checks, subject: &str, distances: Vec<TensorDistance>) {
     let mut worst = BTreeMap::<&str, (f64, String)>::new();
     for tensor in distances {
         let worst = worst.entry(tensor.kind.name()).or_default();
-        if worst.1.is_empty() || !(tensor.relative_rms <= worst.0) {
+        if worst.1.is_empty() || tensor.relative_rms.is_nan() || tensor.relative_rms > worst.0 {
             *worst = (tensor.relative_rms, format!("tensor {} of the {} file", tensor.name, tensor.file));
         }
     }

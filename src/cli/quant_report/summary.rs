@@ -39,8 +39,11 @@ fn score(report: &TypeReport, unit: Unit) -> Option<&Score> {
     }
 }
 
-/// A rate in percent and its interval.
-fn rate(report: &TypeReport, unit: Unit) -> Option<(f64, Option<(f64, f64)>)> {
+/// A value and its interval.
+type Estimate = (f64, Option<(f64, f64)>);
+
+/// A rate in percent.
+fn rate(report: &TypeReport, unit: Unit) -> Option<Estimate> {
     let score = score(report, unit)?;
     let interval = score.interval.map(|interval| (100.0 * interval.low, 100.0 * interval.high));
     score.rate.map(|rate| (100.0 * rate, interval))
@@ -157,7 +160,7 @@ pub fn section(body: &mut Content, report: &Report) {
         cells.push(if loops.count > 0 { Cell::new(loops.count.to_string()).bad() } else { Cell::new("0") });
         table.row(cells);
     }
-    let points = |value: &dyn Fn(&TypeReport) -> Option<(f64, Option<(f64, f64)>)>| -> Vec<Point> {
+    let points = |value: &dyn Fn(&TypeReport) -> Option<Estimate>| -> Vec<Point> {
         let point = |one: &TypeReport| {
             value(one).map(|(y, interval)| Point { name: one.name.clone(), x: megabytes(one), y, interval })
         };

@@ -95,8 +95,10 @@ unsafe extern "C" fn report_products(tensor: *mut sys::ggml_tensor, ask: bool, w
     if node.op != sys::GGML_OP_MUL_MAT || weight.is_null() || rows.is_null() {
         return !ask;
     }
-    // SAFETY: operands of a live node are live, and their names end with a zero inside their field.
-    let name = unsafe { CStr::from_ptr((*weight).name.as_ptr()) }.to_string_lossy();
+    // SAFETY: operands of a live node are live.
+    let name = unsafe { &(*weight).name };
+    // SAFETY: names end with a zero inside their field.
+    let name = unsafe { CStr::from_ptr(name.as_ptr()) }.to_string_lossy();
     // SAFETY: as above.
     let kind = unsafe { (*rows).type_ };
     // SAFETY: as above.
