@@ -205,6 +205,74 @@ fn a_manifest_gives_texts_and_languages() {
 }
 
 #[test]
+fn the_language_on_the_command_line_chooses_the_normaliser_too() {
+    let scratch = Scratch::new("compare-language");
+    let folder = recordings(&scratch, 1);
+    scratch.write("rec/six.txt", b"7 6 9 2 5 go");
+    compare(&scratch, &folder, &["-l", "en"]);
+    let json = json(&scratch);
+    assert_eq!(
+        (&engine(&json, "qasr demo")["error_rate"], &json["recordings"][0]["normalizer"]),
+        (&0.0.into(), &"english".into())
+    );
+}
+
+#[test]
+fn nothing_that_was_there_is_removed_or_written_over() {
+    let scratch = Scratch::new("compare-originals");
+    recordings(&scratch, 1);
+    std::fs::rename(scratch.path("rec"), scratch.path("talks.recordings")).unwrap();
+    let list = scratch.write("list.tsv", b"file\ttext\ntalks.recordings/six.wav\tseven six nine two five go\n");
+    let (folder, out) = (scratch.path("talks.recordings"), scratch.path("talks"));
+    let finished = qasr(&["compare", &folder, "-t", "1", "-o", &out, "--output-json", "-"]).succeeds();
+    assert_eq!(serde_json::from_str::<Value>(&finished.stdout).unwrap()["runs"].as_array().unwrap().len(), 1);
+    assert_eq!(scratch.names(), ["list.tsv", "talks", "talks.recordings", "talks.runs.jsonl"]);
+    let (wav, text, runs) = (
+        scratch.path("talks.recordings/six.wav"),
+        scratch.path("talks.recordings/six.txt"),
+        scratch.path("talks.runs.jsonl"),
+    );
+    let dotted = scratch.path("talks.recordings/../list.tsv");
+    for (output, json) in [(&list, "-"), (&dotted, "-"), (&wav, "-"), (&out, &*wav), (&out, &*out), (&out, &*runs)] {
+        let refused = qasr(&["compare", &list, "-o", output, "-oj", json]).fails_with(2);
+        assert!(refused.stderr.contains("already; give another place"), "{refused:?}");
+    }
+    qasr(&["compare", &folder, "-o", &text]).fails_with(2);
+    assert!(std::fs::read(&wav).unwrap().len() > 10_000 && std::fs::read_to_string(&text).unwrap() == WORDS);
+    assert!(scratch.read("list.tsv").starts_with("file"));
+}
+
+#[test]
+fn a_recording_that_cannot_be_read_leaves_nothing_in_the_way() {
+    let scratch = Scratch::new("compare-unreadable");
+    let folder = recordings(&scratch, 1);
+    scratch.write("rec/b.mp3", b"my notes");
+    let page = scratch.path("page.html");
+    let finished = qasr(&["compare", &folder, "-t", "1", "-o", &page]).fails_with(3);
+    assert!(finished.stderr.contains("b.mp3") && finished.stderr.contains("take it out"), "{finished:?}");
+    assert_eq!(scratch.names(), ["rec"]);
+    std::fs::remove_file(scratch.path("rec/b.mp3")).unwrap();
+    qasr(&["compare", &folder, "-t", "1", "-o", &page]).succeeds();
+}
+
+#[cfg(unix)]
+#[test]
+fn the_worst_round_is_judged_and_only_rounds_that_were_asked_for() {
+    let scratch = Scratch::new("compare-rounds");
+    let folder = recordings(&scratch, 1);
+    let told = scratch.path("told");
+    let once = format!("once=sh -c 'if [ -e {told} ]; then exit 0; fi; touch {told}; echo {WORDS}' {{file}}");
+    compare(&scratch, &folder, &["--command", &once, "--repeat", "3"]);
+    let all = json(&scratch);
+    let engine_once = engine(&all, "once");
+    assert!(engine_once["rank"].is_null() && engine_once["not_ranked"].to_string().contains("empty"), "{engine_once}");
+    assert_eq!((&engine_once["error_rate"], &engine_once["text_varies"]), (&1.0.into(), &true.into()));
+    compare(&scratch, &folder, &["--command", &once]);
+    let first = json(&scratch);
+    assert_eq!((first["runs"].as_array().unwrap().len(), &engine(&first, "once")["error_rate"]), (2, &0.0.into()));
+}
+
+#[test]
 fn whisper_cpp_runs_as_a_process_of_its_own() {
     let Ok(whisper) = std::env::var("QASR_WHISPER_CLI") else {
         eprintln!("skipped: QASR_WHISPER_CLI names no whisper-cli (scripts/test builds one and sets it)");

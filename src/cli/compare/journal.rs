@@ -58,10 +58,10 @@ impl Journal {
         };
         // A line that a kill left without its end is not finished, and neither is its run.
         let whole = content.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
-        let mut runs = Vec::new();
+        let (mut earlier, mut runs) = (None, Vec::new());
         for (index, line) in content[..whole].split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).enumerate() {
             match serde_json::from_slice(line) {
-                Ok(Line::SetUp(earlier)) if index == 0 => check(path, &earlier, set_up)?,
+                Ok(Line::SetUp(found)) if index == 0 => earlier = Some(found),
                 Ok(Line::Run(run)) if index > 0 => runs.push(*run),
                 _ => {
                     return Err(Error::usage(format!(
@@ -72,13 +72,15 @@ impl Journal {
                 }
             }
         }
-        let mut journal = if whole == 0 {
-            Self { path: path.to_path_buf(), file: File::create(path).map_err(|error| failed(path, &error))?, runs }
-        } else {
+        // Without a run there is nothing to lose.
+        if let Some(earlier) = earlier.filter(|_| !runs.is_empty()) {
+            check(path, &earlier, set_up)?;
             let file = File::options().append(true).open(path).map_err(|error| failed(path, &error))?;
             file.set_len(whole as u64).map_err(|error| failed(path, &error))?;
             return Ok(Self { path: path.to_path_buf(), file, runs });
-        };
+        }
+        let file = File::create(path).map_err(|error| failed(path, &error))?;
+        let mut journal = Self { path: path.to_path_buf(), file, runs };
         journal.write(&Line::SetUp(set_up.clone()))?;
         Ok(journal)
     }
@@ -169,6 +171,15 @@ mod tests {
         assert!(error.contains("(threads differ)") && error.contains("--restart"), "{error}");
         assert!(Journal::open(&path, &set_up(3), true).unwrap().runs.is_empty());
         assert!(Journal::open(&path, &set_up(2), false).is_err());
+    }
+
+    #[test]
+    fn a_journal_without_runs_is_begun_anew() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.jsonl");
+        Journal::open(&path, &set_up(2), false).unwrap();
+        Journal::open(&path, &set_up(3), false).unwrap().add(run(1)).unwrap();
+        assert_eq!(Journal::open(&path, &set_up(3), false).unwrap().runs, [run(1)]);
     }
 
     #[test]

@@ -17,7 +17,8 @@ mod template;
 mod words;
 
 use super::exit::Exit;
-use super::messages::Messages;
+use super::messages::{self, Messages};
+use super::output;
 use args::CompareArgs;
 use engines::Engine;
 use journal::{Journal, Run, SetUp};
@@ -44,11 +45,13 @@ pub fn run(args: &CompareArgs) -> Exit {
 
 fn compare(args: &CompareArgs, messages: &Messages) -> Result<Exit> {
     // Everything that can be wrong with the command line is said before the first run.
-    for path in [Some(&args.output), args.output_json.as_ref()].into_iter().flatten() {
+    let journal_path = beside(&args.output, ".runs.jsonl");
+    for path in [Some(&args.output), json_file(args)].into_iter().flatten() {
         check_output(path)?;
     }
     let engines = engines::gather(args)?;
     let recordings = recordings::gather(&args.recordings)?;
+    check_distinct(args, &journal_path, &engines, &recordings)?;
     let threads = args.threads.map_or_else(
         || std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
         |threads| threads as usize,
@@ -56,33 +59,41 @@ fn compare(args: &CompareArgs, messages: &Messages) -> Result<Exit> {
     let language = args.language.0.map_or("auto", |language| language.code());
     messages.note(format_args!("{} engines, {} recordings; reading their files", engines.len(), recordings.len()));
     let set_up = set_up(args, &engines, &recordings, threads, language)?;
-    let mut journal = Journal::open(&beside(&args.output, ".runs.jsonl"), &set_up, args.restart)?;
-
-    let folder = beside(&args.output, ".recordings");
-    let converted = convert(&recordings, &folder)?;
+    // A folder of our own, removed with this name: one that is there already is somebody's.
+    let parent = folder_of(&args.output);
+    let folder = tempfile::Builder::new().prefix(".qasr-").tempdir_in(parent).map_err(|error| {
+        Error::output(format!("{}: no folder can be made in it: {error}; give another -o", parent.display()))
+    })?;
+    // Before the journal is begun: a recording that cannot be read leaves nothing behind.
+    let converted = convert(&recordings, folder.path())?;
+    let mut journal = Journal::open(&journal_path, &set_up, args.restart)?;
     measure(args, &engines, &recordings, &converted, (threads, language), &mut journal, messages)?;
 
-    let measures: Vec<Measure> = recordings.iter().map(|recording| Measure::of(recording, args.normalizer)).collect();
+    let measure_of = |recording: &Recording| Measure::of(recording, args.language.0, args.normalizer);
+    let measures: Vec<Measure> = recordings.iter().map(measure_of).collect();
+    // An earlier comparison with the same output may have had more rounds.
+    let runs: Vec<Run> = journal.runs.iter().filter(|run| run.round <= args.repeat as usize).cloned().collect();
     let finished = Finished {
         engines: &engines,
         recordings: &recordings,
         converted: &converted,
         measures: &measures,
-        runs: &journal.runs,
+        runs: &runs,
         sanity_percent: args.sanity_wer,
     };
     let results = finished.results();
-    write(args, &finished, &results, &set_up, (threads, language))?;
-    // Only now: until here an interrupted comparison goes on with them.
-    let _ = fs::remove_dir_all(&folder);
+    let written = write(args, &finished, &results, &set_up, (threads, language))?;
     tell(&results, messages);
     messages.note(format_args!("wrote {}", args.output.display()));
-    let is_all_failed = journal.runs.iter().all(|run| run.outcome.failure.is_some());
-    Ok(if is_all_failed { Exit::Failure } else { Exit::Success })
+    let is_all_failed = runs.iter().all(|run| run.outcome.failure.is_some());
+    Ok(if is_all_failed { Exit::Failure } else { written })
 }
 
 fn check_output(path: &Path) -> Result<()> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let folder = folder_of(path);
+    if path.as_os_str() == "-" {
+        return Err(Error::usage("-o -: the runs are kept beside the page; name a file"));
+    }
     if !folder.is_dir() {
         return Err(Error::output(format!(
             "{}: there is no folder {}; make it first",
@@ -94,6 +105,39 @@ fn check_output(path: &Path) -> Result<()> {
         true => Err(Error::output(format!("{} is a folder; name a file in it", path.display()))),
         false => Ok(()),
     }
+}
+
+fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+/// Where the JSON goes when it goes to a file.
+fn json_file(args: &CompareArgs) -> Option<&PathBuf> {
+    args.output_json.as_ref().filter(|path| path.as_os_str() != "-")
+}
+
+/// Refuses to write over what is read, or two things to one place.
+fn check_distinct(args: &CompareArgs, journal: &Path, engines: &[Engine], recordings: &[Recording]) -> Result<()> {
+    // A file that is not there yet is where its folder is.
+    let place = |path: &Path| {
+        let name = path.file_name().unwrap_or_default();
+        fs::canonicalize(path).or_else(|_| fs::canonicalize(folder_of(path)).map(|folder| folder.join(name))).ok()
+    };
+    let mut taken: Vec<(Option<PathBuf>, &str)> = vec![(place(&args.recordings), "the list of recordings")];
+    taken.extend(recordings.iter().map(|recording| (place(&recording.file), "a recording")));
+    taken.extend(recordings.iter().filter_map(|recording| Some((place(recording.text_file.as_ref()?), "a text"))));
+    let models = engines.iter().flat_map(|engine| &engine.model_files);
+    taken.extend(models.map(|file| (place(file), "a model")));
+    let outputs = [(Some(&args.output), "-o"), (json_file(args), "--output-json")];
+    let outputs = outputs.into_iter().filter_map(|(path, flag)| Some((path?.as_path(), flag)));
+    for (path, flag) in outputs.chain([(journal, "the file of runs beside -o")]) {
+        let place = place(path);
+        if let Some((_, what)) = taken.iter().find(|(other, _)| *other == place) {
+            return Err(Error::usage(format!("{flag}: {} is {what} already; give another place", path.display())));
+        }
+        taken.push((place, flag));
+    }
+    Ok(())
 }
 
 /// What decides about the runs. The judgement of their texts does not: it can change without a new run.
@@ -117,10 +161,9 @@ fn set_up(
     Ok(set_up)
 }
 
-/// Makes the file of every recording anew: one that a kill left half is never used.
+/// Makes the file of every recording.
 fn convert(recordings: &[Recording], folder: &Path) -> Result<Vec<Converted>> {
-    let failed = |error| Error::output(format!("{}: cannot be made: {error}; give another -o", folder.display()));
-    fs::create_dir_all(folder).map_err(failed)?;
+    let failed = |error| Error::output(format!("{}: went away: {error}; try again", folder.display()));
     // Absolute: a command may change its folder.
     let folder = fs::canonicalize(folder).map_err(failed)?;
     let converted = recordings.iter().enumerate();
@@ -176,7 +219,7 @@ fn write(
     results: &[EngineResult],
     set_up: &SetUp,
     (threads, language): (usize, &str),
-) -> Result<()> {
+) -> Result<Exit> {
     let machine = Machine::look();
     let recordings: Vec<Value> = finished
         .recordings
@@ -217,21 +260,17 @@ fn write(
         language,
         typed: typed(),
     };
-    write_whole(&args.output, &page::page(&context, finished, results, &json))?;
-    match &args.output_json {
-        Some(path) => write_whole(path, &format!("{json:#}\n")),
-        None => Ok(()),
+    write_file(&args.output, &page::page(&context, finished, results, &json))?;
+    let json = format!("{json:#}\n");
+    match json_file(args) {
+        Some(path) => write_file(path, &json).map(|()| Exit::Success),
+        None if args.output_json.is_some() => Ok(messages::print_result(&json)),
+        None => Ok(Exit::Success),
     }
 }
 
-/// Under another name first: what is there is the whole file of before or the whole new one.
-fn write_whole(path: &Path, content: &str) -> Result<()> {
-    let part = beside(path, ".part");
-    let written = fs::write(&part, content).and_then(|()| fs::rename(&part, path));
-    written.map_err(|error| {
-        let _ = fs::remove_file(&part);
-        Error::output(format!("cannot write {}: {error}; give another place", path.display()))
-    })
+fn write_file(path: &Path, content: &str) -> Result<()> {
+    output::write_whole(path, "choose another place for it", &|out| out.write_all(content.as_bytes()))
 }
 
 fn tell(results: &[EngineResult], messages: &Messages) {

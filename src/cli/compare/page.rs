@@ -65,7 +65,7 @@ fn results_section(page: &mut Page, finished: &Finished<'_>, results: &[EngineRe
         }
     }
     for result in results.iter().filter(|result| result.text_varies) {
-        page.body.note(&format!("{} gave different texts in different rounds; the first counts.", result.name));
+        page.body.note(&format!("{} gave different texts in different rounds; the worst counts.", result.name));
     }
     if !speed_only.is_empty() {
         page.body
@@ -222,7 +222,7 @@ fn method(page: &mut Page, context: &Context<'_>, finished: &Finished<'_>) {
             finished.recordings.len(),
             finished.runs.len()
         ),
-        "Wall time is from before the start of the process to its end; user time and peak memory are what the system says when it has ended. Middle value (smallest – largest) of all runs that did not fail; the text is that of the first round.".to_owned(),
+        "Wall time is from before the start of the process to its end; user time and peak memory are what the system says when it has ended. Middle value (smallest – largest) of all runs that did not fail; the text of a recording is the worst of them.".to_owned(),
         format!(
             "The speed of an engine is not ranked when a run of it failed, its error is above {} %, or its text is empty or repeats itself in more than a tenth of the recordings with speech.",
             finished.sanity_percent

@@ -20,6 +20,8 @@ pub struct Recording {
     pub file: PathBuf,
     /// What is said in it; empty where nothing is, `None` where that is not known.
     pub truth: Option<String>,
+    /// The file of its own that says so.
+    pub text_file: Option<PathBuf>,
     pub language: Option<Language>,
     pub identity: FileIdentity,
 }
@@ -52,7 +54,14 @@ fn in_manifest(path: &Path) -> Result<Vec<Recording>> {
     let manifest = Manifest::read(path)?;
     let entries = manifest.entries.into_iter().map(|entry| {
         let identity = FileIdentity::read(&entry.file)?;
-        Ok(Recording { name: entry.name, file: entry.file, truth: entry.text, language: entry.language, identity })
+        Ok(Recording {
+            name: entry.name,
+            file: entry.file,
+            truth: entry.text,
+            text_file: None,
+            language: entry.language,
+            identity,
+        })
     });
     entries.collect()
 }
@@ -70,13 +79,14 @@ fn in_folder(folder: &Path) -> Result<Vec<Recording>> {
     files.sort();
     let recordings = files.into_iter().map(|file| {
         let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        Ok(Recording { name, truth: truth_beside(&file)?, language: None, identity: FileIdentity::read(&file)?, file })
+        let (text_file, truth) = truth_beside(&file)?.unzip();
+        Ok(Recording { name, truth, text_file, language: None, identity: FileIdentity::read(&file)?, file })
     });
     recordings.collect()
 }
 
 /// `talk.txt` or `talk.wav.txt` beside `talk.wav`.
-fn truth_beside(file: &Path) -> Result<Option<String>> {
+fn truth_beside(file: &Path) -> Result<Option<(PathBuf, String)>> {
     let mut longer = file.as_os_str().to_owned();
     longer.push(".txt");
     for candidate in [file.with_extension("txt"), PathBuf::from(longer)] {
@@ -84,7 +94,7 @@ fn truth_beside(file: &Path) -> Result<Option<String>> {
             let text = fs::read_to_string(&candidate).map_err(|error| {
                 Error::usage(format!("{}: is no text that can be read as UTF-8: {error}", candidate.display()))
             })?;
-            return Ok(Some(text.trim_start_matches('\u{feff}').trim().to_owned()));
+            return Ok(Some((candidate, text.trim_start_matches('\u{feff}').trim().to_owned())));
         }
     }
     Ok(None)
@@ -96,7 +106,9 @@ impl Recording {
     /// # Errors
     /// An audio error when it cannot be read or holds nothing; an output error when it cannot be written.
     pub fn convert(&self, to: PathBuf) -> Result<Converted> {
-        let recording = audio::read_path(&self.file, &ReadOptions::default())?;
+        let recording = audio::read_path(&self.file, &ReadOptions::default()).map_err(|error| {
+            Error::new(error.kind(), format!("{error}; convert it, or take it out of the folder or the list"))
+        })?;
         if recording.pcm.is_empty() {
             return Err(Error::audio(format!("{}: holds no sound; take it out of the list", self.file.display())));
         }

@@ -5,7 +5,9 @@ use super::journal::Run;
 use super::recordings::{Converted, Recording};
 use super::sanity::{self, Evidence};
 use qasr::scoring::{self, Bootstrap, Difference, Distance, Errors, Interval, Normalizer, Scored, Unit};
+use qasr::text::Language;
 use serde::Serialize;
+use std::cmp::Reverse;
 
 /// The middle of several values, and their ends.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
@@ -44,7 +46,7 @@ pub struct EngineResult {
     pub first_text_seconds: Option<Spread>,
     pub user_seconds_per_audio_second: Option<f64>,
     pub peak_bytes: Option<u64>,
-    /// The text of its first round and how far it is from the truth, by recording.
+    /// The worst text of all rounds and how far it is from the truth, by recording.
     #[serde(skip)]
     pub texts: Vec<Heard>,
 }
@@ -52,10 +54,13 @@ pub struct EngineResult {
 /// What an engine made of a recording.
 #[derive(Debug, Clone)]
 pub struct Heard {
+    /// Of the rounds that did not fail, the text with the most errors; where all failed, what came first.
     pub text: String,
     /// Where the truth is known.
     pub scored: Option<Scored>,
     pub characters: Option<Distance>,
+    /// Whether some round gave no text, or one that repeats itself.
+    pub is_empty: bool,
     pub is_looping: bool,
 }
 
@@ -67,10 +72,11 @@ pub struct Measure {
 }
 
 impl Measure {
-    /// By the language, unless a normaliser was asked for.
-    pub fn of(recording: &Recording, asked: Option<Normalizer>) -> Self {
-        let normalizer = asked.unwrap_or_else(|| Normalizer::for_language(recording.language));
-        Self { normalizer, unit: Unit::choose(recording.language, recording.truth.as_deref().unwrap_or_default()) }
+    /// By the language, which is `spoken` where the recording's own is not known, unless a normaliser was asked for.
+    pub fn of(recording: &Recording, spoken: Option<Language>, asked: Option<Normalizer>) -> Self {
+        let language = recording.language.or(spoken);
+        let normalizer = asked.unwrap_or_else(|| Normalizer::for_language(language));
+        Self { normalizer, unit: Unit::choose(language, recording.truth.as_deref().unwrap_or_default()) }
     }
 }
 
@@ -109,14 +115,29 @@ impl Finished<'_> {
             .collect();
         let is_judged = engine.speed_only.is_none();
         let heard = |(recording, measure): (&Recording, &Measure)| {
-            let run = runs.iter().find(|run| run.recording == recording.name);
-            let text = run.map_or(String::new(), |run| run.outcome.text.clone());
+            let of_this = || runs.iter().filter(|run| run.recording == recording.name);
+            let mut texts: Vec<&str> = Vec::new();
+            for run in of_this().filter(|run| run.outcome.failure.is_none()) {
+                if !texts.contains(&run.outcome.text.as_str()) {
+                    texts.push(&run.outcome.text);
+                }
+            }
+            if texts.is_empty() {
+                texts.push(of_this().next().map_or("", |run| &run.outcome.text));
+            }
             let truth = recording.truth.as_deref().filter(|_| is_judged);
+            let score = |text: &str| truth.map(|truth| scoring::score(truth, text, measure.normalizer, measure.unit));
+            let is_looping = |text: &&str| scoring::is_loop(text, recording.truth.as_deref(), measure.unit);
+            let scored = texts.iter().map(|text| (*text, score(text)));
+            // The first of those that are equally bad.
+            let worst = scored.min_by_key(|(_, scored)| Reverse(scored.as_ref().map(|scored| scored.errors.total())));
+            let (text, scored) = worst.unwrap_or_default();
             Heard {
-                scored: truth.map(|truth| scoring::score(truth, &text, measure.normalizer, measure.unit)),
-                characters: truth.map(|truth| scoring::character_distance(truth, &text, measure.normalizer)),
-                is_looping: scoring::is_loop(&text, recording.truth.as_deref(), measure.unit),
-                text,
+                scored,
+                characters: truth.map(|truth| scoring::character_distance(truth, text, measure.normalizer)),
+                is_empty: texts.iter().any(|text| text.is_empty()),
+                is_looping: texts.iter().any(is_looping),
+                text: text.to_owned(),
             }
         };
         let texts: Vec<Heard> = self.recordings.iter().zip(self.measures).map(heard).collect();
@@ -165,7 +186,7 @@ impl Finished<'_> {
             runs,
             failed,
             with_speech: spoken().count(),
-            empty: spoken().filter(|(_, heard)| heard.text.is_empty()).count(),
+            empty: spoken().filter(|(_, heard)| heard.is_empty).count(),
             looping: spoken().filter(|(_, heard)| heard.is_looping).count(),
             error_rate,
         }
