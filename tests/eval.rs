@@ -236,6 +236,32 @@ fn what_cannot_work_is_refused_before_anything_is_measured() {
 }
 
 #[test]
+fn no_output_replaces_what_is_read_or_kept_or_another() {
+    let scratch = folder("eval-outputs");
+    let decoder = scratch.copy(DECODER, "demo.gguf");
+    let encoder = scratch.copy(ENCODER, "mmproj-demo.gguf");
+    eval(&scratch, &["-m", &decoder]).succeeds();
+    let (dotted, other) = (scratch.path("./out/../list.tsv"), scratch.path("both.json"));
+    for (flags, what) in [
+        (["--details", &dotted], "the manifest"),
+        (["-oj", &dotted], "the manifest"),
+        (["-oj", &decoder], "a file that is read"),
+        (["-oj", &encoder], "a model's file"),
+        (["--details", &scratch.path("six.wav")], "a recording"),
+        (["--details", &scratch.path("out/demo.jsonl")], "the results that are kept"),
+        (["-oj", &scratch.path("out/summary.json")], "the summary"),
+        (["--details", "-"], "give the name of a file"),
+    ] {
+        let refused = eval(&scratch, &[&["-m", &decoder], &flags[..]].concat()).fails_with(2);
+        assert!(refused.stderr.contains(what) && refused.stdout.is_empty(), "{flags:?}: {refused:?}");
+    }
+    let refused = eval(&scratch, &["-oj", &other, "--details", &other]).fails_with(2);
+    assert!(refused.stderr.contains("the other output"), "{}", refused.stderr);
+    // Nothing was touched: the same numbers come from it.
+    assert!(eval(&scratch, &["-m", &decoder]).succeeds().stderr.contains("all 2 results were there already"));
+}
+
+#[test]
 fn results_of_another_model_or_other_options_are_not_mixed() {
     let scratch = folder("eval-mixed");
     let decoder = scratch.copy(DECODER, "demo.gguf");

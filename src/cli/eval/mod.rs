@@ -2,6 +2,7 @@
 
 pub mod args;
 mod models;
+mod outputs;
 mod report;
 mod table;
 mod worker;
@@ -87,7 +88,10 @@ impl Plan {
 /// Everything in its order.
 fn measure(args: &EvalArgs, messages: &Messages) -> Result<Exit> {
     let plan = Plan::new(args)?;
+    // Before types are made, which can take long, and again when it is known which files they are.
+    outputs::check(args, &plan, &[])?;
     let models = models::chosen(args, &plan.folder)?;
+    outputs::check(args, &plan, &models)?;
     fs::create_dir_all(&plan.folder).map_err(|error| {
         Error::output(format!(
             "cannot make the folder {}: {error}; choose another place with -o",
