@@ -375,6 +375,20 @@ fn ctrl_c_says_how_to_go_on_and_the_next_run_does() {
 }
 
 #[test]
+fn a_second_run_in_the_folder_is_told_of_the_first() {
+    const COUNT: usize = 8;
+    let scratch = slow_folder("eval-two", COUNT);
+    let mut first = run_until(&scratch, &[], 1);
+    let second = eval(&scratch, &[]).fails_with(2);
+    let who = format!("another `qasr eval` (process {})", first.id());
+    assert!(second.stderr.contains(&who) && second.stderr.contains("wait for its end"), "{}", second.stderr);
+    assert!(second.stdout.is_empty() && first.try_wait().unwrap().is_none());
+    assert!(first.wait_with_output().unwrap().status.success());
+    assert_eq!(results(&scratch).len(), COUNT);
+    assert!(eval(&scratch, &[]).succeeds().stderr.contains("all 8 results were there already"));
+}
+
+#[test]
 fn types_are_made_from_a_checkpoint_and_kept_for_the_next_time() {
     let scratch = folder("eval-types");
     let types = |types| eval(&scratch, &["--source", CHECKPOINT, "--types", types]);

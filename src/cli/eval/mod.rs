@@ -1,6 +1,7 @@
 //! `qasr eval`: models over a manifest, each in a process of its own, and what came of it as a table and as files.
 
 pub mod args;
+mod lock;
 mod models;
 mod outputs;
 mod report;
@@ -98,6 +99,7 @@ fn measure(args: &EvalArgs, messages: &Messages) -> Result<Exit> {
             plan.folder.display()
         ))
     })?;
+    let _lock = lock::take(&plan.folder)?;
     worker::take_care_of_interrupts()?;
     // All of them before the first is measured: hours later is too late to hear that one cannot be.
     let journals = models.iter().map(|chosen| plan.open_journal(chosen, args, messages)).collect::<Result<Vec<_>>>()?;
