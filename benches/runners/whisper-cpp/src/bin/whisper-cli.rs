@@ -7,15 +7,17 @@ use std::process::ExitCode;
 use whisper_rs::{FullParams, SamplingStrategy, WhisperContext, WhisperContextParameters};
 
 const HELP: &str = "\
-usage: whisper-cli -m MODEL -f FILE [-t N] [-l LANG] [-bs N] [-bo N] [-nf] [-nt] [-np] [-ng]
+usage: whisper-cli -m MODEL -f FILE [-t N] [-l LANG] [-bs N] [-bo N] [-nf] [-nfa] [-nt] [-np] [-ng]
 
   -m,  --model FILE      model in whisper.cpp's own format
   -f,  --file FILE       recording: WAV, 16,000 Hz, one channel
   -t,  --threads N       threads (4, or as many cores as there are if fewer)
   -l,  --language LANG   code of the language, or auto (en)
   -bs, --beam-size N     width of the beam; 1 is greedy (5)
-  -bo, --best-of N       candidates where a temperature is used (5)
+  -bo, --best-of N       candidates where a temperature is used (5); with -bs 1 only
   -nf, --no-fallback     no second attempt at a higher temperature
+  -fa, --flash-attn      attention without its whole matrix (on)
+  -nfa, --no-flash-attn  attention with it
   -nt, --no-timestamps   accepted: times are never printed
   -np, --no-prints       nothing but the text, and errors
   -ng, --no-gpu          accepted: there is no GPU in this build
@@ -28,7 +30,9 @@ struct Options {
     threads: i32,
     language: String,
     beam_size: i32,
-    best_of: i32,
+    /// As typed.
+    best_of: Option<i32>,
+    has_flash_attention: bool,
     has_fallback: bool,
     has_timestamps: bool,
     is_quiet: bool,
@@ -66,7 +70,8 @@ fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Options, Fault> 
         threads: cores,
         language: "en".into(),
         beam_size: 5,
-        best_of: 5,
+        best_of: None,
+        has_flash_attention: true,
         has_fallback: true,
         has_timestamps: true,
         is_quiet: false,
@@ -79,13 +84,19 @@ fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Options, Fault> 
             "-l" | "--language" => options.language = value()?,
             "-t" | "--threads" => options.threads = count(&flag, &value()?)?,
             "-bs" | "--beam-size" => options.beam_size = count(&flag, &value()?)?,
-            "-bo" | "--best-of" => options.best_of = count(&flag, &value()?)?,
+            "-bo" | "--best-of" => options.best_of = Some(count(&flag, &value()?)?),
             "-nf" | "--no-fallback" => options.has_fallback = false,
+            "-fa" | "--flash-attn" => options.has_flash_attention = true,
+            "-nfa" | "--no-flash-attn" => options.has_flash_attention = false,
             "-nt" | "--no-timestamps" => options.has_timestamps = false,
             "-np" | "--no-prints" => options.is_quiet = true,
             "-ng" | "--no-gpu" => {}
             _ => return Err((2, format!("`{flag}` is not known here (help: whisper-cli --help)"))),
         }
+    }
+    if options.best_of.is_some() && options.beam_size > 1 {
+        // whisper-rs has no way to say both; with a beam, whisper.cpp then takes its library's number.
+        return Err((2, "-bo cannot be set beside a beam here: give -bs 1 with it, or leave it out".into()));
     }
     let named = |what: &str, path: Option<String>| path.map(PathBuf::from).ok_or((2, format!("name {what}")));
     options.model = named("the model with -m", model)?;
@@ -111,11 +122,13 @@ fn transcribe(options: &Options) -> Result<(), Fault> {
     let bad_model = |error| (4, format!("{}: whisper.cpp cannot load it: {error}", options.model.display()));
     let mut parameters = WhisperContextParameters::new();
     parameters.use_gpu(false);
+    // whisper-rs turns it off, whisper.cpp's own command on.
+    parameters.flash_attn(options.has_flash_attention);
     let context = WhisperContext::new_with_params(&options.model, parameters).map_err(bad_model)?;
     let mut state = context.create_state().map_err(bad_model)?;
 
     let strategy = match options.beam_size {
-        1 => SamplingStrategy::Greedy { best_of: options.best_of },
+        1 => SamplingStrategy::Greedy { best_of: options.best_of.unwrap_or(5) },
         beam_size => SamplingStrategy::BeamSearch { beam_size, patience: -1.0 },
     };
     let mut full = FullParams::new(strategy);
