@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 /// Width of a common phone.
 const PHONE: u32 = 390;
 
-/// The browser: named, or on the path.
+/// The browser: named, or on the path and able to say its version. A stub that only tells how to install one is none.
 fn browser() -> Option<PathBuf> {
     if let Some(named) = std::env::var_os("QASR_CHROMIUM") {
         return Some(named.into());
@@ -22,7 +22,12 @@ fn browser() -> Option<PathBuf> {
     let names = ["chromium", "chromium-browser", "google-chrome"];
     std::env::split_paths(&folders)
         .flat_map(|folder| names.map(|name| folder.join(name)))
-        .find(|candidate| candidate.is_file())
+        .find(|candidate| candidate.is_file() && has_version(candidate))
+}
+
+fn has_version(browser: &PathBuf) -> bool {
+    let status = Command::new(browser).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status();
+    status.is_ok_and(|status| status.success())
 }
 
 /// What the browser finds wrong with each page, all shown at this width, with everything unfolded.
@@ -49,7 +54,15 @@ fn faults(browser: &PathBuf, scratch: &Scratch, pages: &[(&str, String)], width:
 fn dump(browser: &PathBuf, scratch: &Scratch, file: &str) -> String {
     let profile = scratch.path("profile");
     let mut child = Command::new(browser)
-        .args(["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"])
+        .args([
+            "--headless",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--disable-dev-shm-usage",
+            "--disable-quic",
+            "--no-first-run",
+            "--disable-sync",
+        ])
         .args([
             "--disable-background-networking",
             "--disable-component-update",
