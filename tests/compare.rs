@@ -190,6 +190,32 @@ fn a_killed_comparison_goes_on_and_repeats_nothing() {
     assert_eq!(kept().lines().count(), 1 + 2);
 }
 
+#[cfg(unix)]
+#[test]
+fn ctrl_c_ends_the_engine_and_keeps_the_runs() {
+    let scratch = Scratch::new("compare-interrupt");
+    let folder = recordings(&scratch, 1);
+    let (begun, late, page) = (scratch.path("begun"), scratch.path("late"), scratch.path("page.html"));
+    // Its child would outlive it.
+    let slow = format!("slow=sh -c 'touch {begun}; (sleep 4; touch {late}) & wait' {{file}}");
+    let arguments = ["compare", &folder, "-t", "1", "--restart", "--command", &slow, "-o", &page];
+    let child = qasr(&arguments).command().stderr(std::process::Stdio::piped()).spawn().unwrap();
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while !Path::new(&begun).exists() {
+        assert!(Instant::now() < deadline, "it never got that far");
+        thread::sleep(Duration::from_millis(20));
+    }
+    let interrupt = std::process::Command::new("sh").args(["-c", &format!("kill -INT {}", child.id())]).status();
+    assert!(interrupt.unwrap().success());
+    let output = child.wait_with_output().unwrap();
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(130), "{stderr}");
+    assert!(stderr.contains("1 of 2 runs are kept") && stderr.contains("again without --restart"), "{stderr}");
+    assert_eq!(scratch.names(), ["begun", "page.html.runs.jsonl", "rec"]);
+    thread::sleep(Duration::from_millis(4500));
+    assert!(!Path::new(&late).exists(), "the engine's child went on");
+}
+
 #[test]
 fn a_manifest_gives_texts_and_languages() {
     let scratch = Scratch::new("compare-manifest");

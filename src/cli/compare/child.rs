@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use std::io::Read;
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -12,6 +13,42 @@ use wait4::Wait4;
 const MOST_TEXT: usize = 4 << 20;
 /// How much of the end of standard error is kept.
 const COMPLAINT: usize = 2000;
+
+static IS_INTERRUPTED: AtomicBool = AtomicBool::new(false);
+
+/// The process that runs, which leads a group of its own; 0 while none does.
+static RUNNING: AtomicU32 = AtomicU32::new(0);
+
+/// From now on Ctrl-C ends the running process with its children, and a second one this process.
+///
+/// # Errors
+/// When the system does not let it.
+pub fn take_care_of_interrupts() -> qasr::error::Result<()> {
+    let interrupt = || {
+        end_group(RUNNING.load(Ordering::SeqCst));
+        if IS_INTERRUPTED.swap(true, Ordering::SeqCst) {
+            std::process::exit(crate::cli::exit::Exit::Interrupted as i32);
+        }
+    };
+    ctrlc::set_handler(interrupt)
+        .map_err(|error| qasr::error::Error::internal(format!("Ctrl-C cannot be taken care of: {error}")))
+}
+
+/// Whether no further process is to be started, and what the last one did is worth nothing.
+pub fn is_interrupted() -> bool {
+    IS_INTERRUPTED.load(Ordering::SeqCst)
+}
+
+/// Ends a process and what it started, as far as that stayed in its group.
+fn end_group(leader: u32) {
+    #[cfg(unix)]
+    if let Some(leader) = i32::try_from(leader).ok().filter(|leader| *leader > 0) {
+        // Fails only where all of them have just ended by themselves.
+        let _ = nix::sys::signal::killpg(nix::unistd::Pid::from_raw(leader), nix::sys::signal::Signal::SIGKILL);
+    }
+    #[cfg(not(unix))]
+    let _ = leader;
+}
 
 /// A process that has ended.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -39,7 +76,8 @@ enum Piece {
     End,
 }
 
-/// Runs a command to its end, or kills it when `timeout` is over.
+/// Runs a command to its end, or kills it with its children when `timeout` is over. It leads a process group of its own:
+/// a terminal's Ctrl-C does not reach it.
 ///
 /// # Errors
 /// A sentence when it cannot be started at all.
@@ -47,8 +85,14 @@ pub fn run(words: &[String], timeout: Duration) -> Result<Outcome, String> {
     let Some((program, arguments)) = words.split_first() else { return Err("there is no command to run".into()) };
     let mut command = Command::new(program);
     command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    #[cfg(unix)]
+    std::os::unix::process::CommandExt::process_group(&mut command, 0);
     let start = Instant::now();
     let mut child = command.spawn().map_err(|error| format!("`{program}` cannot be started: {error}"))?;
+    RUNNING.store(child.id(), Ordering::SeqCst);
+    if is_interrupted() {
+        end_group(child.id());
+    }
     let (sender, pieces) = channel();
     let stdout = child.stdout.take();
     let stderr = child.stderr.take();
@@ -59,9 +103,12 @@ pub fn run(words: &[String], timeout: Duration) -> Result<Outcome, String> {
     let mut output = Output::default();
     let has_ended = output.collect(&pieces, 2, deadline) && ends_by(child.id(), deadline);
     if !has_ended {
-        // Fails only for a process that has just ended by itself.
+        end_group(child.id());
+        // For a system without groups; fails only for a process that has just ended by itself.
         let _ = child.kill();
     }
+    // Its number may be another's once it has been waited for.
+    RUNNING.store(0, Ordering::SeqCst);
     let ended = child.wait4().map_err(|error| format!("`{program}` cannot be waited for: {error}"))?;
     let wall = start.elapsed();
     if !has_ended {
@@ -169,12 +216,23 @@ mod tests {
     #[test]
     fn text_times_and_usage_are_measured() {
         let outcome =
-            shell("echo; sleep 0.3; echo hello; sleep 0.2; i=0; while [ $i -lt 30000 ]; do i=$((i+1)); done", 20.0);
+            shell("echo; sleep 0.3; echo hello; sleep 2; i=0; while [ $i -lt 30000 ]; do i=$((i+1)); done", 60.0);
         assert_eq!((outcome.text.as_str(), &outcome.failure), ("hello", &None));
         let first = outcome.first_text_seconds.unwrap();
-        assert!((0.3..outcome.wall_seconds - 0.15).contains(&first), "{outcome:?}");
+        // The readers may be late on a busy machine, but hardly by so much.
+        assert!((0.3..outcome.wall_seconds - 0.5).contains(&first), "{outcome:?}");
         assert!(outcome.user_seconds > 0.0 && outcome.user_seconds < outcome.wall_seconds, "{outcome:?}");
         assert!(outcome.peak_bytes > 100_000, "{outcome:?}");
+    }
+
+    #[test]
+    fn children_end_with_what_is_killed() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("late");
+        let outcome = shell(&format!("(sleep 2; echo late > '{}') & wait", file.display()), 0.4);
+        assert!(outcome.failure.is_some(), "{outcome:?}");
+        thread::sleep(Duration::from_millis(2500));
+        assert!(!file.exists(), "the child went on");
     }
 
     #[test]

@@ -57,7 +57,11 @@ fn compare(args: &CompareArgs, messages: &Messages) -> Result<Exit> {
         |threads| threads as usize,
     );
     let language = args.language.0.map_or("auto", |language| language.code());
-    messages.note(format_args!("{} engines, {} recordings; reading their files", engines.len(), recordings.len()));
+    messages.note(format_args!(
+        "{}, {}; reading their files",
+        page::counted(engines.len(), "engine"),
+        page::counted(recordings.len(), "recording")
+    ));
     let set_up = set_up(args, &engines, &recordings, threads, language)?;
     // A folder of our own, removed with this name: one that is there already is somebody's.
     let parent = folder_of(&args.output);
@@ -65,9 +69,19 @@ fn compare(args: &CompareArgs, messages: &Messages) -> Result<Exit> {
         Error::output(format!("{}: no folder can be made in it: {error}; give another -o", parent.display()))
     })?;
     // Before the journal is begun: a recording that cannot be read leaves nothing behind.
-    let converted = convert(&recordings, folder.path())?;
+    child::take_care_of_interrupts()?;
+    let Some(converted) = convert(&recordings, folder.path())? else { return Ok(Exit::Interrupted) };
     let mut journal = Journal::open(&journal_path, &set_up, args.restart)?;
-    measure(args, &engines, &recordings, &converted, (threads, language), &mut journal, messages)?;
+    if !measure(args, &engines, &recordings, &converted, (threads, language), &mut journal, messages)? {
+        messages.note(format_args!(
+            "interrupted: {} of {} runs are kept in {}; type the same command again{} to go on",
+            journal.runs.iter().filter(|run| run.round <= args.repeat as usize).count(),
+            args.repeat as usize * recordings.len() * engines.len(),
+            journal_path.display(),
+            if args.restart { " without --restart" } else { "" }
+        ));
+        return Ok(Exit::Interrupted);
+    }
 
     let measure_of = |recording: &Recording| Measure::of(recording, args.language.0, args.normalizer);
     let measures: Vec<Measure> = recordings.iter().map(measure_of).collect();
@@ -161,16 +175,22 @@ fn set_up(
     Ok(set_up)
 }
 
-/// Makes the file of every recording.
-fn convert(recordings: &[Recording], folder: &Path) -> Result<Vec<Converted>> {
+/// Makes the file of every recording; `None` when it is interrupted.
+fn convert(recordings: &[Recording], folder: &Path) -> Result<Option<Vec<Converted>>> {
     let failed = |error| Error::output(format!("{}: went away: {error}; try again", folder.display()));
     // Absolute: a command may change its folder.
     let folder = fs::canonicalize(folder).map_err(failed)?;
-    let converted = recordings.iter().enumerate();
-    converted.map(|(index, recording)| recording.convert(folder.join(format!("{:05}.wav", index + 1)))).collect()
+    let mut converted = Vec::with_capacity(recordings.len());
+    for (index, recording) in recordings.iter().enumerate() {
+        if child::is_interrupted() {
+            return Ok(None);
+        }
+        converted.push(recording.convert(folder.join(format!("{:05}.wav", index + 1)))?);
+    }
+    Ok(Some(converted))
 }
 
-/// Does every run that the journal does not have.
+/// Does every run that the journal does not have; false when it is interrupted.
 fn measure(
     args: &CompareArgs,
     engines: &[Engine],
@@ -179,7 +199,7 @@ fn measure(
     (threads, language): (usize, &str),
     journal: &mut Journal,
     messages: &Messages,
-) -> Result<()> {
+) -> Result<bool> {
     let rounds = args.repeat as usize;
     let total = (rounds * recordings.len() * engines.len()) as u64;
     if !journal.runs.is_empty() {
@@ -191,12 +211,19 @@ fn measure(
         if journal.has(planned.round + 1, &recording.name, &engine.name) {
             continue;
         }
+        if child::is_interrupted() {
+            return Ok(false);
+        }
         messages.progress("comparing", done as u64, total);
         let audio = &converted[planned.recording];
         let timeout = Duration::from_secs_f64(args.timeout.unwrap_or(60.0 + 30.0 * audio.seconds));
         let load_before = machine::load();
         let outcome = child::run(&engine.command(&audio.file, threads, language), timeout)
             .map_err(|why| Error::usage(format!("{}: {why}", engine.name)))?;
+        // We killed it: that says nothing about it.
+        if child::is_interrupted() {
+            return Ok(false);
+        }
         if let Some(failure) = &outcome.failure {
             let line = failure.lines().collect::<Vec<_>>().join(" ");
             messages.warning(format_args!("{}, {}: {line}", engine.name, recording.name));
@@ -210,7 +237,7 @@ fn measure(
             outcome,
         })?;
     }
-    Ok(())
+    Ok(true)
 }
 
 fn write(

@@ -263,7 +263,8 @@ fn failures(page: &mut Page, finished: &Finished<'_>) {
     }
 }
 
-fn counted(count: usize, what: &str) -> String {
+/// `1 engine`, `2 engines`.
+pub fn counted(count: usize, what: &str) -> String {
     format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }
 
