@@ -53,8 +53,8 @@ fn engines_that_say_the_same_differ_in_time_alone() {
     assert_eq!(runs.len(), 8);
     for name in ["qasr demo", "again"] {
         let engine = engine(&json, name);
-        assert_eq!(engine["error_rate"], 0.0, "{engine}");
-        assert_eq!((&engine["errors"]["reference"], &engine["failures"]), (&9.into(), &0.into()), "{engine}");
+        assert_eq!(engine["words"]["rate"], 0.0, "{engine}");
+        assert_eq!((&engine["words"]["errors"]["reference"], &engine["failures"]), (&9.into(), &0.into()), "{engine}");
         let (first, factor) = (&engine["first_text_seconds"], &engine["real_time_factor"]);
         assert!(first["median"].as_f64().unwrap() > 0.0 && factor["low"].as_f64() <= factor["high"].as_f64());
         assert!(
@@ -67,7 +67,7 @@ fn engines_that_say_the_same_differ_in_time_alone() {
         begun.sort_unstable();
         assert_eq!(begun, ["six.wav", "three.flac"]);
     }
-    assert_eq!(engine(&json, "again")["difference"]["points"], 0.0);
+    assert_eq!(engine(&json, "again")["words"]["difference"]["points"], 0.0);
     let mut ranks: Vec<u64> = ["qasr demo", "again"].map(|name| engine(&json, name)["rank"].as_u64().unwrap()).to_vec();
     ranks.sort_unstable();
     assert_eq!(ranks, [1, 2]);
@@ -109,10 +109,10 @@ fn a_failure_and_nonsense_are_shown_and_not_ranked() {
         assert_eq!(engine["rank"], Value::Null, "{name}: {engine}");
     }
     // The text of the broken one counts as far as it came: four of six words left out.
-    assert_eq!(engine(&json, "broken")["errors"]["deletions"], 4);
+    assert_eq!(engine(&json, "broken")["words"]["errors"]["deletions"], 4);
     assert_eq!(engine(&json, "qasr demo")["rank"], 1);
     let unheard = engine(&json, "unheard");
-    assert_eq!((&unheard["rank"], &unheard["error_rate"]), (&Value::Null, &Value::Null), "{unheard}");
+    assert_eq!((&unheard["rank"], &unheard["words"]["rate"]), (&Value::Null, &Value::Null), "{unheard}");
     let page = scratch.read("page.html");
     assert!(page.contains("The speed of nonsense is not ranked") && page.contains("Speed only"), "{page}");
     assert!(page.contains("<del>seven</del>") && page.contains("<h2>Failed runs</h2>"), "{page}");
@@ -224,10 +224,33 @@ fn a_manifest_gives_texts_and_languages() {
     compare(&scratch, &manifest, &[]);
     let json = json(&scratch);
     // Numbers are words only to the English normaliser, which the language chooses.
-    assert_eq!(engine(&json, "qasr demo")["error_rate"], 0.0, "{json}");
+    assert_eq!(engine(&json, "qasr demo")["words"]["rate"], 0.0, "{json}");
     assert_eq!(json["recordings"][0]["normalizer"], "english");
     compare(&scratch, &manifest, &["--normalizer", "basic"]);
-    assert!(engine(&self::json(&scratch), "qasr demo")["error_rate"].as_f64().unwrap() > 0.5);
+    assert!(engine(&self::json(&scratch), "qasr demo")["words"]["rate"].as_f64().unwrap() > 0.5);
+}
+
+#[cfg(unix)]
+#[test]
+fn words_and_characters_are_judged_apart() {
+    let scratch = Scratch::new("compare-units");
+    recordings(&scratch, 2);
+    let list = "file\ttext\tlanguage\nrec/six.wav\tseven six nine two five go\ten\nrec/three.flac\t你好\tzh\n";
+    let manifest = scratch.write("list.tsv", list.as_bytes());
+    // Right in English, wrong in Chinese: 2 of 2 characters, which 6 right words must not hide.
+    let half =
+        "half=sh -c 'if [ $(wc -c < $0) -gt 60000 ]; then echo seven six nine two five go; else echo 再见; fi' {file}";
+    let same = "same=sh -c 'echo seven six nine two five go' {file}";
+    compare(&scratch, &manifest, &["--command", half, "--command", same]);
+    let json = json(&scratch);
+    for name in ["half", "same"] {
+        let engine = engine(&json, name);
+        assert!(engine["characters"]["rate"].as_f64().unwrap() >= 1.0, "{engine}");
+        assert!(engine["not_ranked"].to_string().contains("its CER is "), "{engine}");
+    }
+    assert_eq!(engine(&json, "same")["words"]["rate"], 0.0);
+    let page = scratch.read("page.html");
+    assert!(page.contains("WER %") && page.contains("CER %"), "{page}");
 }
 
 #[test]
@@ -238,7 +261,7 @@ fn the_language_on_the_command_line_chooses_the_normaliser_too() {
     compare(&scratch, &folder, &["-l", "en"]);
     let json = json(&scratch);
     assert_eq!(
-        (&engine(&json, "qasr demo")["error_rate"], &json["recordings"][0]["normalizer"]),
+        (&engine(&json, "qasr demo")["words"]["rate"], &json["recordings"][0]["normalizer"]),
         (&0.0.into(), &"english".into())
     );
 }
@@ -292,10 +315,10 @@ fn the_worst_round_is_judged_and_only_rounds_that_were_asked_for() {
     let all = json(&scratch);
     let engine_once = engine(&all, "once");
     assert!(engine_once["rank"].is_null() && engine_once["not_ranked"].to_string().contains("empty"), "{engine_once}");
-    assert_eq!((&engine_once["error_rate"], &engine_once["text_varies"]), (&1.0.into(), &true.into()));
+    assert_eq!((&engine_once["words"]["rate"], &engine_once["text_varies"]), (&1.0.into(), &true.into()));
     compare(&scratch, &folder, &["--command", &once]);
     let first = json(&scratch);
-    assert_eq!((first["runs"].as_array().unwrap().len(), &engine(&first, "once")["error_rate"]), (2, &0.0.into()));
+    assert_eq!((first["runs"].as_array().unwrap().len(), &engine(&first, "once")["words"]["rate"]), (2, &0.0.into()));
 }
 
 #[test]
@@ -323,11 +346,14 @@ fn whisper_cpp_runs_as_a_process_of_its_own() {
     assert!(whisper["version"].as_str().unwrap().contains("whisper.cpp 1."), "{whisper}");
     assert_eq!((&whisper["failures"], &whisper["runs"]), (&0.into(), &1.into()), "{whisper}");
     assert!(whisper["speed_only"].as_str().unwrap().contains("random") && whisper["rank"].is_null(), "{whisper}");
-    assert!(whisper["total_real_time_factor"].as_f64().unwrap() > 0.0 && whisper["error_rate"].is_null(), "{whisper}");
+    assert!(
+        whisper["total_real_time_factor"].as_f64().unwrap() > 0.0 && whisper["words"]["rate"].is_null(),
+        "{whisper}"
+    );
     assert!(whisper["peak_bytes"].as_u64().unwrap() > whisper["model_bytes"].as_u64().unwrap(), "{whisper}");
     let run = json["runs"].as_array().unwrap().iter().find(|run| run["engine"] == "whisper.cpp random-tiny").unwrap();
     assert!(run["text"].as_str().unwrap().split(' ').count() > 5, "{run}");
-    assert_eq!(engine(&json, "qasr demo")["error_rate"], 0.0);
+    assert_eq!(engine(&json, "qasr demo")["words"]["rate"], 0.0);
     assert!(scratch.read("page.html").contains("Speed only"));
 }
 

@@ -19,7 +19,12 @@ Examples:
 
 In a command, {file}, {model}, {threads} and {language} are filled in; words are
 split as a shell does, but no shell runs it. Its text is what it prints to
-standard output.";
+standard output.
+
+Exit codes:
+  0 done, also where one engine failed   1 every run failed, or another failure
+  2 usage   3 a recording cannot be read   4 bad model   6 output not written
+  130 interrupted; type the same command again to go on";
 
 /// Hold this engine against others on the same recordings
 #[derive(Debug, Args)]

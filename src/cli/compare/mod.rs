@@ -24,8 +24,9 @@ use engines::Engine;
 use journal::{Journal, Run, SetUp};
 use machine::Machine;
 use qasr::error::{Error, Result};
+use qasr::scoring::Unit;
 use recordings::{Converted, Recording};
-use results::{EngineResult, Finished, Measure};
+use results::{EngineResult, Finished, Measure, rate_name};
 use serde_json::{Value, json};
 use std::ffi::OsString;
 use std::fs;
@@ -302,14 +303,16 @@ fn write_file(path: &Path, content: &str) -> Result<()> {
 
 fn tell(results: &[EngineResult], messages: &Messages) {
     for result in results {
-        let error = result.error_rate.map_or("–".to_owned(), |rate| format!("{:.1} %", 100.0 * rate));
+        let rate = |unit| Some(format!("{} {:.1} %", rate_name(unit), 100.0 * result.score(unit)?.rate?));
+        let rates: Vec<String> = [Unit::Words, Unit::Characters].into_iter().filter_map(rate).collect();
+        let error = if rates.is_empty() { "error –".to_owned() } else { rates.join(", ") };
         let time = result.real_time_factor.map_or("–".to_owned(), |factor| format!("{:.3}", factor.median));
         let rank = match (&result.speed_only, result.rank) {
             (Some(_), _) => "speed only".to_owned(),
             (None, Some(rank)) => format!("rank {rank}"),
             (None, None) => format!("not ranked: {}", result.not_ranked.join("; ")),
         };
-        messages.note(format_args!("{}: error {error}, time per audio second {time} ({rank})", result.name));
+        messages.note(format_args!("{}: {error}, time per audio second {time} ({rank})", result.name));
     }
 }
 

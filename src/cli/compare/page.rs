@@ -1,10 +1,11 @@
 //! The comparison as a page: what came out, then pictures, words, how it was measured, and what to doubt.
 
 use super::machine::Machine;
-use super::results::{EngineResult, Finished, Spread};
+use super::results::{EngineResult, Finished, Spread, rate_name};
 use super::words;
 use qasr::report::plot::{Axis, Bar, Point, bars, pareto};
 use qasr::report::{Cell, Column, Page, Svg, Table};
+use qasr::scoring::Unit;
 use serde_json::Value;
 
 /// What was asked for and on what it ran, as far as the page says it.
@@ -94,22 +95,40 @@ fn how_counted(finished: &Finished<'_>) -> String {
     }
 }
 
+/// The units that recordings are counted in.
+fn units(results: &[&EngineResult]) -> Vec<Unit> {
+    let units = [Unit::Words, Unit::Characters];
+    units.into_iter().filter(|unit| results.iter().any(|result| result.score(*unit).is_some())).collect()
+}
+
 fn text_table(results: &[&EngineResult], caption: &str) -> Table {
-    let columns = ["error %", "its interval", "CER %", "points to the first", "their interval"].map(Column::right);
-    let mut table = Table::new([Column::left("engine")].into_iter().chain(columns)).captioned(caption);
-    let best = results.iter().filter_map(|result| result.error_rate).fold(f64::INFINITY, f64::min);
+    let units = units(results);
+    let mut columns = vec![Column::left("engine")];
+    for unit in &units {
+        let rate = format!("{} %", rate_name(*unit));
+        columns.extend([&*rate, "its interval", "points to the first", "their interval"].map(Column::right));
+    }
+    columns.push(Column::right("characters, all %"));
+    let mut table = Table::new(columns).captioned(caption);
+    let known = |text: Option<String>| text.map_or(Cell::missing(), Cell::new);
+    let between = |low: f64, high: f64| format!("{low:.1} – {high:.1}");
     for result in results {
-        let known = |text: Option<String>| text.map_or(Cell::missing(), Cell::new);
-        let error = known(result.error_rate.map(percent));
-        let between = |low: f64, high: f64| format!("{low:.1} – {high:.1}");
-        table.row([
-            Cell::new(&result.name),
-            if result.error_rate == Some(best) { error.best() } else { error },
-            known(result.interval.map(|interval| between(100.0 * interval.low, 100.0 * interval.high))),
-            known(result.character_error_rate.map(percent)),
-            known(result.difference.map(|difference| format!("{:+.1}", difference.points))),
-            known(result.difference.map(|difference| between(difference.low, difference.high))),
-        ]);
+        let mut cells = vec![Cell::new(&result.name)];
+        for unit in &units {
+            let rate = |result: &EngineResult| result.score(*unit).and_then(|score| score.rate);
+            let best = results.iter().filter_map(|result| rate(result)).fold(f64::INFINITY, f64::min);
+            let error = known(rate(result).map(percent));
+            let interval = result.score(*unit).and_then(|score| score.interval);
+            let difference = result.score(*unit).and_then(|score| score.difference);
+            cells.extend([
+                if rate(result) == Some(best) { error.best() } else { error },
+                known(interval.map(|interval| between(100.0 * interval.low, 100.0 * interval.high))),
+                known(difference.map(|difference| format!("{:+.1}", difference.points))),
+                known(difference.map(|difference| between(difference.low, difference.high))),
+            ]);
+        }
+        cells.push(known(result.character_error_rate.map(percent)));
+        table.row(cells);
     }
     table
 }
@@ -159,43 +178,62 @@ fn spread(spread: Option<Spread>, digits: usize) -> Cell {
 }
 
 fn pictures(page: &mut Page, results: &[EngineResult]) {
-    let with_error: Vec<(&EngineResult, f64)> =
-        results.iter().filter_map(|result| Some((result, 100.0 * result.error_rate?))).collect();
-    if with_error.is_empty() {
-        return;
+    let mut figures = Vec::new();
+    for unit in units(&results.iter().collect::<Vec<_>>()) {
+        figures.extend(pictures_of(results, unit));
     }
-    let interval =
-        |result: &EngineResult| result.interval.map(|interval| (100.0 * interval.low, 100.0 * interval.high));
+    if !figures.is_empty() {
+        page.body.section("Pictures").figures(&figures);
+    }
+}
+
+fn pictures_of(results: &[EngineResult], unit: Unit) -> Vec<(Svg, String)> {
+    let name = rate_name(unit);
+    let rate = |result: &EngineResult| result.score(unit).and_then(|score| score.rate);
+    let with_error: Vec<(&EngineResult, f64)> =
+        results.iter().filter_map(|result| Some((result, 100.0 * rate(result)?))).collect();
+    let mut figures: Vec<(Svg, String)> = Vec::new();
+    if with_error.is_empty() {
+        return figures;
+    }
+    let interval = |result: &EngineResult| {
+        let interval = result.score(unit)?.interval?;
+        Some((100.0 * interval.low, 100.0 * interval.high))
+    };
     let points = |x: &dyn Fn(&EngineResult) -> Option<f64>| -> Vec<Point> {
         let points = with_error.iter().filter_map(|(result, error)| {
             Some(Point { name: result.name.clone(), x: x(result)?, y: *error, interval: interval(result) })
         });
         points.collect()
     };
-    let mut figures: Vec<(Svg, String)> = Vec::new();
-    let error = Axis::new("error, %").from_zero();
+    let label = format!("{name}, %");
+    let error = Axis::new(&label).from_zero();
     let sizes = points(&|result| result.model_bytes.map(|bytes| bytes as f64 / 1e6));
     if !sizes.is_empty() {
-        let picture =
-            pareto("error against the size of the model", &Axis::new("model, MB").from_zero(), &error, &sizes);
-        figures.push((picture, "Error against size. Filled: no other is both smaller and better.".into()));
+        let picture = pareto(
+            &format!("{name} against the size of the model"),
+            &Axis::new("model, MB").from_zero(),
+            &error,
+            &sizes,
+        );
+        figures.push((picture, format!("{name} against size. Filled: no other is both smaller and better.")));
     }
     let ranked = |result: &EngineResult| result.rank.and(result.real_time_factor).map(|factor| factor.median);
     let speeds = points(&ranked);
     if !speeds.is_empty() {
         let x = Axis::new("time per audio second").from_zero();
-        let picture = pareto("error against time", &x, &error, &speeds);
+        let picture = pareto(&format!("{name} against time"), &x, &error, &speeds);
         figures.push((
             picture,
-            "Error against time, of those that are ranked. Filled: no other is both faster and better.".into(),
+            format!("{name} against time, of those that are ranked. Filled: no other is both faster and better."),
         ));
     }
     let rows: Vec<Bar> = with_error
         .iter()
         .map(|(result, error)| Bar { name: result.name.clone(), value: *error, interval: interval(result) })
         .collect();
-    figures.push((bars("error of each engine", "error, %", &rows), "Error with its 95 % interval.".into()));
-    page.body.section("Pictures").figures(&figures);
+    figures.push((bars(&format!("{name} of each engine"), &label, &rows), format!("{name} with its 95 % interval.")));
+    figures
 }
 
 fn method(page: &mut Page, context: &Context<'_>, finished: &Finished<'_>) {
@@ -224,7 +262,7 @@ fn method(page: &mut Page, context: &Context<'_>, finished: &Finished<'_>) {
         ),
         "Wall time is from before the start of the process to its end; user time and peak memory are what the system says when it has ended. Middle value (smallest – largest) of all runs that did not fail; the text of a recording is the worst of them.".to_owned(),
         format!(
-            "The speed of an engine is not ranked when a run of it failed, its error is above {} %, or its text is empty or repeats itself in more than a tenth of the recordings with speech.",
+            "The speed of an engine is not ranked when a run of it failed, its WER or CER is above {} %, or its text is empty or repeats itself in more than a tenth of the recordings with speech.",
             finished.sanity_percent
         ),
     ]);

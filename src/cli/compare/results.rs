@@ -29,13 +29,12 @@ pub struct EngineResult {
     pub not_ranked: Vec<String>,
     /// Its place by time per audio second, from 1.
     pub rank: Option<usize>,
-    /// Errors over all recordings whose truth is known.
-    pub errors: Errors,
-    pub error_rate: Option<f64>,
-    pub interval: Option<Interval>,
+    /// Over the recordings that are counted by word, and over those counted by character: a rate of both would hide what
+    /// happens to the rarer kind.
+    pub words: Option<Score>,
+    pub characters: Option<Score>,
+    /// Over all recordings with a truth.
     pub character_error_rate: Option<f64>,
-    /// Against the first engine, in percentage points: positive is worse.
-    pub difference: Option<Difference>,
     pub runs: usize,
     pub failures: usize,
     /// Whether the same recording gave different texts in different rounds.
@@ -49,6 +48,34 @@ pub struct EngineResult {
     /// The worst text of all rounds and how far it is from the truth, by recording.
     #[serde(skip)]
     pub texts: Vec<Heard>,
+}
+
+/// Errors over the recordings of one unit.
+#[derive(Debug, Clone, Serialize)]
+pub struct Score {
+    pub errors: Errors,
+    pub rate: Option<f64>,
+    pub interval: Option<Interval>,
+    /// Against the first engine, in percentage points: positive is worse.
+    pub difference: Option<Difference>,
+}
+
+impl EngineResult {
+    /// The score in a unit, where recordings are counted in it.
+    pub fn score(&self, unit: Unit) -> Option<&Score> {
+        match unit {
+            Unit::Words => self.words.as_ref(),
+            Unit::Characters => self.characters.as_ref(),
+        }
+    }
+}
+
+/// What the error rate in a unit is called.
+pub fn rate_name(unit: Unit) -> &'static str {
+    match unit {
+        Unit::Words => "WER",
+        Unit::Characters => "CER",
+    }
 }
 
 /// What an engine made of a recording.
@@ -94,12 +121,17 @@ impl Finished<'_> {
     /// What is said about every engine, in their order.
     pub fn results(&self) -> Vec<EngineResult> {
         let mut results: Vec<EngineResult> = self.engines.iter().map(|engine| self.result(engine)).collect();
-        let errors: Vec<Vec<Errors>> = results.iter().map(|result| errors(&result.texts)).collect();
         let first = results.iter().position(|result| result.speed_only.is_none());
-        for index in 0..results.len() {
-            if first.is_some_and(|first| first < index) && results[index].speed_only.is_none() {
-                let first = first.unwrap_or_default();
-                results[index].difference = scoring::paired(&errors[first], &errors[index], Bootstrap::default());
+        for unit in [Unit::Words, Unit::Characters] {
+            let files: Vec<Vec<Errors>> = results.iter().map(|result| self.errors(&result.texts, unit)).collect();
+            for (index, result) in results.iter_mut().enumerate() {
+                let score = match unit {
+                    Unit::Words => &mut result.words,
+                    Unit::Characters => &mut result.characters,
+                };
+                if let (Some(score), Some(first)) = (score, first.filter(|first| *first < index)) {
+                    score.difference = scoring::paired(&files[first], &files[index], Bootstrap::default());
+                }
             }
         }
         rank(&mut results);
@@ -142,10 +174,16 @@ impl Finished<'_> {
         };
         let texts: Vec<Heard> = self.recordings.iter().zip(self.measures).map(heard).collect();
         let failures = runs.len() - good.len();
-        let files = errors(&texts);
-        let total: Errors = files.iter().copied().sum();
+        let score = |unit| {
+            let files = self.errors(&texts, unit);
+            let errors: Errors = files.iter().copied().sum();
+            let interval = scoring::interval(&files, Bootstrap::default());
+            (!files.is_empty()).then(|| Score { errors, rate: errors.rate(), interval, difference: None })
+        };
+        let (words, characters) = (score(Unit::Words), score(Unit::Characters));
+        let rates = [&words, &characters].map(|score| score.as_ref().and_then(|score| score.rate));
         let not_ranked = match is_judged {
-            true => sanity::judge(&self.evidence(&texts, runs.len(), failures, total.rate()), self.sanity_percent),
+            true => sanity::judge(&self.evidence(&texts, runs.len(), failures, rates), self.sanity_percent),
             false => Vec::new(),
         };
         let audio: f64 = good.iter().map(|(_, seconds)| seconds).sum();
@@ -159,11 +197,9 @@ impl Finished<'_> {
             speed_only: engine.speed_only.clone(),
             not_ranked,
             rank: None,
-            errors: total,
-            error_rate: total.rate(),
-            interval: scoring::interval(&files, Bootstrap::default()),
+            words,
+            characters,
             character_error_rate: texts.iter().filter_map(|heard| heard.characters).sum::<Distance>().rate(),
-            difference: None,
             runs: runs.len(),
             failures,
             text_varies: good.iter().any(|(run, _)| {
@@ -179,7 +215,7 @@ impl Finished<'_> {
         }
     }
 
-    fn evidence(&self, texts: &[Heard], runs: usize, failed: usize, error_rate: Option<f64>) -> Evidence {
+    fn evidence(&self, texts: &[Heard], runs: usize, failed: usize, rates: [Option<f64>; 2]) -> Evidence {
         let has_speech = |recording: &Recording| recording.truth.as_ref().is_some_and(|truth| !truth.trim().is_empty());
         let spoken = || self.recordings.iter().zip(texts).filter(|(recording, _)| has_speech(recording));
         Evidence {
@@ -188,19 +224,22 @@ impl Finished<'_> {
             with_speech: spoken().count(),
             empty: spoken().filter(|(_, heard)| heard.is_empty).count(),
             looping: spoken().filter(|(_, heard)| heard.is_looping).count(),
-            error_rate,
+            is_truth_known: self.recordings.iter().any(|recording| recording.truth.is_some()),
+            word_error_rate: rates[0],
+            character_error_rate: rates[1],
         }
+    }
+
+    /// Errors of each recording that is counted in the unit and whose truth is known.
+    fn errors(&self, texts: &[Heard], unit: Unit) -> Vec<Errors> {
+        let counted = texts.iter().zip(self.measures).filter(|(_, measure)| measure.unit == unit);
+        counted.filter_map(|(heard, _)| Some(heard.scored.as_ref()?.errors)).collect()
     }
 
     fn seconds(&self, name: &str) -> Option<f64> {
         let index = self.recordings.iter().position(|recording| recording.name == name)?;
         Some(self.converted.get(index)?.seconds)
     }
-}
-
-/// Errors of each recording; where its truth is not known, of nothing.
-fn errors(texts: &[Heard]) -> Vec<Errors> {
-    texts.iter().map(|heard| heard.scored.as_ref().map_or(Errors::default(), |scored| scored.errors)).collect()
 }
 
 fn rank(results: &mut [EngineResult]) {

@@ -11,8 +11,12 @@ pub struct Evidence {
     /// Those of them for which the text is empty, and those in which it repeats itself.
     pub empty: usize,
     pub looping: usize,
-    /// Errors over all recordings, as a share; `None` where nothing is known to be said.
-    pub error_rate: Option<f64>,
+    /// Whether some recording says what is said in it, if only that nothing is.
+    pub is_truth_known: bool,
+    /// Errors over the recordings that are counted by word, as a share, and over those counted by character; `None`
+    /// where nothing is known to be said.
+    pub word_error_rate: Option<f64>,
+    pub character_error_rate: Option<f64>,
 }
 
 /// Why an engine's speed is not ranked; nothing where it may be. The limit is an error rate in percent.
@@ -21,12 +25,17 @@ pub fn judge(evidence: &Evidence, limit_percent: f64) -> Vec<String> {
     if evidence.failed > 0 {
         reasons.push(format!("{} of {} runs failed", evidence.failed, evidence.runs));
     }
-    match evidence.error_rate {
-        None => reasons.push("no recording says what is said in it, so its text could not be checked".into()),
-        Some(rate) if 100.0 * rate > limit_percent => {
-            reasons.push(format!("its error is {:.1} %, above {limit_percent} % (--sanity-wer)", 100.0 * rate));
-        }
-        Some(_) => {}
+    let rates = [("WER", evidence.word_error_rate), ("CER", evidence.character_error_rate)];
+    let rates = || rates.iter().filter_map(|(name, rate)| Some((name, (*rate)? * 100.0)));
+    if rates().next().is_none() {
+        let what = match evidence.is_truth_known {
+            true => "nothing is said in any recording",
+            false => "no recording says what is said in it",
+        };
+        reasons.push(format!("{what}, so its text could not be checked"));
+    }
+    for (name, percent) in rates().filter(|(_, percent)| *percent > limit_percent) {
+        reasons.push(format!("its {name} is {percent:.1} %, above {limit_percent} % (--sanity-wer)"));
     }
     // One bad text among very many is an error like any other, which the error rate counts.
     let is_much = |count: usize| count * 10 > evidence.with_speech;
@@ -46,21 +55,34 @@ pub fn judge(evidence: &Evidence, limit_percent: f64) -> Vec<String> {
 mod tests {
     use super::*;
 
-    const GOOD: Evidence =
-        Evidence { runs: 20, failed: 0, with_speech: 20, empty: 0, looping: 0, error_rate: Some(0.04) };
+    const GOOD: Evidence = Evidence {
+        runs: 20,
+        failed: 0,
+        with_speech: 20,
+        empty: 0,
+        looping: 0,
+        is_truth_known: true,
+        word_error_rate: Some(0.04),
+        character_error_rate: Some(0.1),
+    };
 
     #[test]
     fn a_good_text_is_ranked() {
         assert!(judge(&GOOD, 50.0).is_empty());
-        assert!(judge(&Evidence { empty: 2, looping: 2, error_rate: Some(0.5), ..GOOD }, 50.0).is_empty());
+        assert!(judge(&Evidence { empty: 2, looping: 2, word_error_rate: Some(0.5), ..GOOD }, 50.0).is_empty());
     }
 
     #[test]
     fn each_fault_is_a_reason() {
         let faults = [
             (Evidence { failed: 1, ..GOOD }, "1 of 20 runs failed"),
-            (Evidence { error_rate: Some(0.51), ..GOOD }, "51.0 %"),
-            (Evidence { error_rate: None, ..GOOD }, "could not be checked"),
+            (Evidence { word_error_rate: Some(0.51), ..GOOD }, "WER is 51.0 %"),
+            (Evidence { character_error_rate: Some(0.51), ..GOOD }, "CER is 51.0 %"),
+            (Evidence { word_error_rate: None, character_error_rate: None, ..GOOD }, "nothing is said"),
+            (
+                Evidence { word_error_rate: None, character_error_rate: None, is_truth_known: false, ..GOOD },
+                "no recording says",
+            ),
             (Evidence { empty: 3, ..GOOD }, "empty for 3 of 20"),
             (Evidence { looping: 3, ..GOOD }, "repeats itself in 3 of 20"),
         ];
@@ -68,6 +90,6 @@ mod tests {
             let reasons = judge(&evidence, 50.0);
             assert!(reasons.len() == 1 && reasons[0].contains(part), "{part}: {reasons:?}");
         }
-        assert!(judge(&Evidence { error_rate: Some(0.05), ..GOOD }, 4.0)[0].contains("above 4 %"));
+        assert!(judge(&Evidence { word_error_rate: Some(0.05), ..GOOD }, 4.0)[0].contains("above 4 %"));
     }
 }
