@@ -169,7 +169,9 @@ mod tests {
         Journal::open(&path, &set_up(2), false).unwrap().add(run(1)).unwrap();
         let error = Journal::open(&path, &set_up(3), false).unwrap_err().to_string();
         assert!(error.contains("(threads differ)") && error.contains("--restart"), "{error}");
-        assert!(Journal::open(&path, &set_up(3), true).unwrap().runs.is_empty());
+        let mut restarted = Journal::open(&path, &set_up(3), true).unwrap();
+        assert!(restarted.runs.is_empty());
+        restarted.add(run(1)).unwrap();
         assert!(Journal::open(&path, &set_up(2), false).is_err());
     }
 
