@@ -63,11 +63,23 @@ fn against_first(judged: &[&EngineResult], index: usize, measure: Measure) -> Op
     (differing > 0).then(|| (inner, format!("{differing} of {} differ from the first", judged.len())))
 }
 
+/// Most steps of one comparison, some seconds: an engine that never stops talking must not hold up the page for hours.
+const MOST_CELLS: u64 = 1_000_000_000;
+
 /// Those whose text differs from the first engine's, against it; how many they are.
 fn between_engines(inner: &mut Content, judged: &[&EngineResult], index: usize, measure: Measure) -> usize {
     let Some((first, others)) = judged.split_first() else { return 0 };
     let mut differing = 0;
     for other in others {
+        let sizes = [first, other].map(|one| measure.unit.split(&one.texts[index].text).len() as u64);
+        if sizes[0].saturating_mul(sizes[1]) > MOST_CELLS {
+            differing += 1;
+            inner.paragraph(&format!(
+                "{} against {}: texts too long to be compared word by word",
+                other.name, first.name
+            ));
+            continue;
+        }
         let scored = score(&first.texts[index].text, &other.texts[index].text, measure.normalizer, measure.unit);
         if scored.errors.total() > 0 {
             differing += 1;

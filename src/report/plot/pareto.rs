@@ -48,7 +48,10 @@ pub fn pareto(description: &str, x: &Axis, y: &Axis, points: &[Point]) -> Svg {
         if steps.len() > 1 {
             canvas.path(&steps, colour(2), 3);
         }
-        for (index, point) in shown.iter().enumerate() {
+        // The front comes last: where points meet, what is beaten must not cover it.
+        let beaten = (0..shown.len()).filter(|index| !front.contains(index));
+        for index in beaten.chain(front.iter().copied()) {
+            let point = shown[index];
             let (at, is_front) = (centres[index], front.contains(&index));
             let ink = if is_front { colour(0) } else { QUIET };
             if let Some((low, high)) = point.interval.filter(|(low, high)| y.holds(*low) && y.holds(*high)) {
