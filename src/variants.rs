@@ -287,7 +287,7 @@ fn hash(path: &Path) -> Result<Vec<u8>> {
 }
 
 /// The converter's error as one of ours: one sentence, its list behind it.
-fn converted(error: ConvertError) -> Error {
+pub(crate) fn converted(error: ConvertError) -> Error {
     let kind = match error.kind() {
         ConvertErrorKind::Checkpoint => ErrorKind::Model,
         ConvertErrorKind::Io => ErrorKind::Output,

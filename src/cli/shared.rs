@@ -7,6 +7,7 @@ use qasr::audio::RawFormat;
 use qasr::endpoint::Detector;
 use qasr::error::{Error, Result};
 use qasr::model::{CacheType, Watch, demo};
+use qasr::scoring::Normalizer;
 use qasr::text::Language;
 use qasr::{Model, ModelFiles, ModelOptions, Options};
 use std::path::PathBuf;
@@ -215,4 +216,9 @@ pub fn parse_language(typed: &str) -> std::result::Result<LanguageChoice, String
         return Ok(LanguageChoice(None));
     }
     Language::get(typed).map(|language| LanguageChoice(Some(language))).map_err(|error| error.to_string())
+}
+
+/// A normaliser by its name.
+pub fn parse_normalizer(typed: &str) -> std::result::Result<Normalizer, String> {
+    Normalizer::find(typed).ok_or_else(|| format!("use one of: {}", Normalizer::ALL.map(Normalizer::name).join(", ")))
 }

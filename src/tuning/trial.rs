@@ -6,7 +6,8 @@ use crate::depths::Clip;
 use crate::depths::logits::{Reference, compare};
 use crate::error::{Error, Result};
 use crate::model::{Model, ModelFiles, ModelOptions};
-use qasr_convert::{ConvertErrorKind, Destination, Override, Plan, QuantizeOptions, Recipe, TypePlan};
+use crate::variants::converted;
+use qasr_convert::{Destination, Override, Plan, QuantizeOptions, Recipe, TypePlan};
 use qasr_format::GgmlType;
 use std::path::{Path, PathBuf};
 
@@ -47,7 +48,7 @@ impl ModelTrial {
         std::fs::create_dir_all(&folder).map_err(unwritable)?;
         let patterns =
             Group::ALL.map(|group| Override::new(group.pattern(), GgmlType::F16.name()).map(|item| (group, item)));
-        let patterns = patterns.into_iter().collect::<std::result::Result<Vec<_>, _>>().map_err(told)?;
+        let patterns = patterns.into_iter().collect::<std::result::Result<Vec<_>, _>>().map_err(converted)?;
         let mut trial = Self { source, importance, options, reference, folder, patterns, rest: 0 };
         // The header that a recipe with all groups has.
         let exact = trial.make(type_plan(&Group::ALL.map(|group| (group, GgmlType::F16)))?, false)?;
@@ -85,7 +86,7 @@ impl ModelTrial {
         let mut options = QuantizeOptions::new(&self.source.decoder, &self.source.encoder, destination, types);
         options.importance.clone_from(&self.importance);
         options.dry_run = dry_run;
-        qasr_convert::quantize(&options, &mut |_| {}).map_err(told)
+        qasr_convert::quantize(&options, &mut |_| {}).map_err(converted)
     }
 
     fn group_bytes(&self, plan: &Plan, group: Group) -> u64 {
@@ -125,17 +126,7 @@ impl Trial for ModelTrial {
 pub fn type_plan(types: &[(Group, GgmlType)]) -> Result<TypePlan> {
     let mut plan = TypePlan::pair(Recipe::F16, Recipe::F16);
     for (group, kind) in types {
-        plan.overrides.push(Override::new(group.pattern(), kind.name()).map_err(told)?);
+        plan.overrides.push(Override::new(group.pattern(), kind.name()).map_err(converted)?);
     }
     Ok(plan)
-}
-
-/// The converter's errors as ours.
-fn told(error: qasr_convert::ConvertError) -> Error {
-    match error.kind() {
-        ConvertErrorKind::Checkpoint => Error::model(error.to_string()),
-        ConvertErrorKind::Io => Error::output(error.to_string()),
-        ConvertErrorKind::Usage => Error::usage(error.to_string()),
-        _ => Error::internal(error.to_string()),
-    }
 }

@@ -1,6 +1,6 @@
 //! What can be typed behind `qasr compare`.
 
-use crate::cli::shared::{LanguageChoice, parse_language};
+use crate::cli::shared::{LanguageChoice, parse_language, parse_normalizer};
 use clap::Args;
 use qasr::scoring::Normalizer;
 use std::path::PathBuf;
@@ -118,10 +118,6 @@ fn parse_named(typed: &str) -> Result<(String, String), String> {
         }
         _ => Err("write NAME=VALUE".into()),
     }
-}
-
-fn parse_normalizer(typed: &str) -> Result<Normalizer, String> {
-    Normalizer::find(typed).ok_or_else(|| format!("use one of: {}", Normalizer::ALL.map(Normalizer::name).join(", ")))
 }
 
 fn parse_seconds(typed: &str) -> Result<f64, String> {

@@ -1,6 +1,6 @@
 //! What can be typed behind `qasr eval`.
 
-use crate::cli::shared::{KvType, TextArgs};
+use crate::cli::shared::{KvType, TextArgs, parse_normalizer};
 use clap::Args;
 use qasr::scoring::Normalizer;
 use std::path::PathBuf;
@@ -130,8 +130,4 @@ pub struct EvalArgs {
     /// For that process: the audio encoder file
     #[arg(long, hide = true)]
     pub worker_encoder: Option<PathBuf>,
-}
-
-fn parse_normalizer(typed: &str) -> Result<Normalizer, String> {
-    Normalizer::find(typed).ok_or_else(|| format!("use one of: {}", Normalizer::ALL.map(Normalizer::name).join(", ")))
 }
