@@ -54,8 +54,7 @@ fn vocabulary(directory: &Path, added: &[(u32, String, bool)], rows: usize) -> V
         token_types[*id as usize] = if control { 3 } else { 4 };
     }
     let merges = std::fs::read_to_string(directory.join("merges.txt")).unwrap();
-    let merges =
-        merges.lines().filter(|line| !line.is_empty() && !line.starts_with("#version")).map(str::to_owned);
+    let merges = merges.lines().filter(|line| !line.is_empty() && !line.starts_with("#version")).map(str::to_owned);
     Vocabulary { tokens, token_types, merges: merges.collect() }
 }
 

@@ -52,7 +52,8 @@ fn room(path: &Path) -> String {
 
 /// Rooms named by `crate::` paths in a file, its tests included; a list in braces may run over several lines.
 fn imports(text: &str) -> Vec<String> {
-    let code: String = text.lines().filter(|line| !line.trim_start().starts_with("//")).flat_map(|line| [line, "\n"]).collect();
+    let code: String =
+        text.lines().filter(|line| !line.trim_start().starts_with("//")).flat_map(|line| [line, "\n"]).collect();
     let mut rooms = Vec::new();
     for part in code.split("crate::").skip(1) {
         for name in list(part) {
@@ -116,7 +117,12 @@ fn only_the_model_room_touches_ggml() {
             continue;
         }
         for (number, line) in read(&path).lines().enumerate() {
-            assert!(!line.contains("ggml::") || line.trim_start().starts_with("//"), "{}:{}: {line}", path.display(), number + 1);
+            assert!(
+                !line.contains("ggml::") || line.trim_start().starts_with("//"),
+                "{}:{}: {line}",
+                path.display(),
+                number + 1
+            );
         }
     }
 }
@@ -129,13 +135,22 @@ fn unsafe_code_stands_only_under_vendor_and_every_package_inherits_the_lints() {
         }
         for (number, line) in read(&path).lines().enumerate() {
             let code = line.split("//").next().unwrap_or_default();
-            let found = code.contains(concat!("un", "safe {")) || code.contains(concat!("un", "safe fn")) || code.contains(concat!("un", "safe impl"));
+            let found = code.contains(concat!("un", "safe {"))
+                || code.contains(concat!("un", "safe fn"))
+                || code.contains(concat!("un", "safe impl"));
             assert!(!found, "{}:{}: {line}", path.display(), number + 1);
         }
     }
     let workspace = read(&root().join("Cargo.toml"));
     assert!(workspace.contains("unsafe_code = \"forbid\""));
-    for package in ["Cargo.toml", "convert/Cargo.toml", "convert/format/Cargo.toml", "quant-tests/Cargo.toml", "quant-tests/oracle/Cargo.toml", "benches/Cargo.toml"] {
+    for package in [
+        "Cargo.toml",
+        "convert/Cargo.toml",
+        "convert/format/Cargo.toml",
+        "quant-tests/Cargo.toml",
+        "quant-tests/oracle/Cargo.toml",
+        "benches/Cargo.toml",
+    ] {
         let manifest = read(&root().join(package));
         let (_, lints) = manifest.split_once("[lints]").unwrap_or_else(|| panic!("{package} has no [lints]"));
         assert!(lints.trim_start().starts_with("workspace = true"), "{package} does not inherit the lints");
@@ -145,7 +160,11 @@ fn unsafe_code_stands_only_under_vendor_and_every_package_inherits_the_lints() {
 #[test]
 fn the_pin_is_written_once() {
     let pin = read(&root().join("vendor/ggml-sys/Cargo.toml"));
-    let version = pin.lines().find_map(|line| line.strip_prefix("llama-cpp-sys-2 = { version = \"=")).and_then(|rest| rest.split('"').next()).expect("the pin");
+    let version = pin
+        .lines()
+        .find_map(|line| line.strip_prefix("llama-cpp-sys-2 = { version = \"="))
+        .and_then(|rest| rest.split('"').next())
+        .expect("the pin");
     for document in ["README.md", "ARCHITECTURE.md", "vendor/README.md", "docs/MODEL.md", "docs/FORMAT.md"] {
         assert!(!read(&root().join(document)).contains(version), "{document} repeats the pin {version}");
     }

@@ -101,7 +101,8 @@ fn what_is_compared_is_what_the_encoder_gives() {
     }
     // Of two types, by hand.
     let (_other_folder, other_files) = convert(&demo_checkpoint(), "q4_0");
-    let measured = compare(&probe, &Probe::open(&other_files, &options()).unwrap(), std::slice::from_ref(&clip), &mut |_| {});
+    let measured =
+        compare(&probe, &Probe::open(&other_files, &options()).unwrap(), std::slice::from_ref(&clip), &mut |_| {});
     let output = measured.unwrap().remove(0).output;
     let [ours, theirs] =
         [&files, &other_files].map(|files| open(files).encoder().encode(&log_mel(&clip.samples)).unwrap());

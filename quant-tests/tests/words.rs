@@ -67,9 +67,9 @@ fn word_error_rates_of_single_words() {
     let lists = ["dev", "test", "test_seen"].map(|name| (name, clips(name)));
     let mut packs = HashMap::new();
     for clip in lists.iter().flat_map(|(_, clips)| clips) {
-        packs.entry(clip.pack.clone()).or_insert_with(|| {
-            read_path(&shared("digits").join(&clip.pack), &ReadOptions::default()).unwrap().pcm
-        });
+        packs
+            .entry(clip.pack.clone())
+            .or_insert_with(|| read_path(&shared("digits").join(&clip.pack), &ReadOptions::default()).unwrap().pcm);
     }
     let mut rates = Vec::new();
     for kind in ["f32", "q8_0", "q4_0"] {

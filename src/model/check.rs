@@ -3,7 +3,7 @@
 //! llama.cpp and ggml end the process on some contradictions. Whatever passes here, they can load.
 
 use crate::error::{Error, Result};
-use qasr_format::{Gguf, GgmlType, TensorInfo};
+use qasr_format::{GgmlType, Gguf, TensorInfo};
 use std::collections::HashSet;
 use std::fs::File;
 use std::io::{BufReader, Read, Seek, SeekFrom};
@@ -54,7 +54,11 @@ pub fn tensors(file: &Gguf, expected: &[(String, Vec<u64>)], optional: &[(String
     let more = (faults.len() + unknown.count()).saturating_sub(LISTED);
     faults.truncate(LISTED);
     let more = if more > 0 { format!("; and {more} more") } else { String::new() };
-    Err(Error::model(format!("{}: its tensors are not those of a Qwen3-ASR model: {}{more}", file.path().display(), faults.join("; "))))
+    Err(Error::model(format!(
+        "{}: its tensors are not those of a Qwen3-ASR model: {}{more}",
+        file.path().display(),
+        faults.join("; ")
+    )))
 }
 
 fn fault(tensor: &TensorInfo, dims: &[u64], faults: &mut Vec<String>) {
@@ -63,7 +67,11 @@ fn fault(tensor: &TensorInfo, dims: &[u64], faults: &mut Vec<String>) {
     if tensor.dims[..trimmed(&tensor.dims)] != dims[..trimmed(dims)] {
         faults.push(format!("'{}' has the shape {:?} where {dims:?} is needed", tensor.name, tensor.dims));
     } else if !COMPUTABLE.contains(&tensor.kind) {
-        faults.push(format!("'{}' is stored as {}, which this build does not compute with", tensor.name, tensor.kind.name()));
+        faults.push(format!(
+            "'{}' is stored as {}, which this build does not compute with",
+            tensor.name,
+            tensor.kind.name()
+        ));
     } else if dims.iter().filter(|dim| **dim > 1).count() <= 1 && tensor.kind != GgmlType::F32 {
         faults.push(format!("'{}' is stored as {}; vectors are kept as f32", tensor.name, tensor.kind.name()));
     } else if !tensor.offset.is_multiple_of(ALIGNMENT) {
@@ -90,7 +98,9 @@ fn half_is_finite(bytes: [u8; 2]) -> bool {
 fn is_finite(kind: GgmlType, data: &[u8]) -> bool {
     if let Some(places) = scales(kind) {
         let block = kind.block_bytes() as usize;
-        return data.chunks_exact(block).all(|block| places.iter().all(|at| half_is_finite([block[*at], block[*at + 1]])));
+        return data
+            .chunks_exact(block)
+            .all(|block| places.iter().all(|at| half_is_finite([block[*at], block[*at + 1]])));
     }
     match kind {
         GgmlType::F32 => data.chunks_exact(4).all(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]).is_finite()),
@@ -119,7 +129,10 @@ pub fn finite(file: &Gguf) -> Result<()> {
             let part = &mut strip[..left.min(whole_blocks)];
             reader.read_exact(part).map_err(unreadable)?;
             if !is_finite(tensor.kind, part) {
-                return Err(Error::model(format!("{path}: tensor '{}' holds a scale that is not a finite number: the file is damaged, convert or download it again", tensor.name)));
+                return Err(Error::model(format!(
+                    "{path}: tensor '{}' holds a scale that is not a finite number: the file is damaged, convert or download it again",
+                    tensor.name
+                )));
             }
             left -= part.len();
         }

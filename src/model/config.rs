@@ -79,15 +79,33 @@ impl EncoderConfig {
     pub fn read(file: &Gguf) -> Result<Self> {
         let architecture = file.str(general::ARCHITECTURE).map_err(refuse)?;
         if architecture != encoder::ARCHITECTURE {
-            return Err(wrong(file, format!("architecture '{architecture}' is not an audio encoder ('{}'): is it the decoder file?", encoder::ARCHITECTURE)));
+            return Err(wrong(
+                file,
+                format!(
+                    "architecture '{architecture}' is not an audio encoder ('{}'): is it the decoder file?",
+                    encoder::ARCHITECTURE
+                ),
+            ));
         }
-        let projector = file.str(encoder::PROJECTOR_TYPE).or_else(|_| file.str(encoder::PROJECTOR_TYPE_PLAIN)).map_err(refuse)?;
+        let projector =
+            file.str(encoder::PROJECTOR_TYPE).or_else(|_| file.str(encoder::PROJECTOR_TYPE_PLAIN)).map_err(refuse)?;
         if projector != encoder::PROJECTOR_VALUE {
-            return Err(wrong(file, format!("projector '{projector}' belongs to another model; Qwen3-ASR has '{}'", encoder::PROJECTOR_VALUE)));
+            return Err(wrong(
+                file,
+                format!(
+                    "projector '{projector}' belongs to another model; Qwen3-ASR has '{}'",
+                    encoder::PROJECTOR_VALUE
+                ),
+            ));
         }
         let extent = |name: &str, axis: usize| -> Result<u64> {
             let tensor = file.tensor(name).ok_or_else(|| wrong(file, format!("tensor '{name}' is missing")))?;
-            tensor.dims.get(axis).copied().filter(|extent| (1..=MAX_EXTENT).contains(extent)).ok_or_else(|| wrong(file, format!("tensor '{name}' has the shape {:?}", tensor.dims)))
+            tensor
+                .dims
+                .get(axis)
+                .copied()
+                .filter(|extent| (1..=MAX_EXTENT).contains(extent))
+                .ok_or_else(|| wrong(file, format!("tensor '{name}' has the shape {:?}", tensor.dims)))
         };
         let conv = tensors::encoder_part(tensors::CONV[0], tensors::Which::Weight);
         let sizes = EncoderSizes {
@@ -106,13 +124,24 @@ impl EncoderConfig {
         if !sizes.width.is_multiple_of(heads) {
             return Err(wrong(file, format!("{heads} heads do not divide the width {}", sizes.width)));
         }
-        for (key, expected) in [(own::N_WINDOW, CHUNK_FRAMES / 2), (own::N_WINDOW_INFER, CHUNK_FRAMES * WINDOW_CHUNKS)] {
+        for (key, expected) in [(own::N_WINDOW, CHUNK_FRAMES / 2), (own::N_WINDOW_INFER, CHUNK_FRAMES * WINDOW_CHUNKS)]
+        {
             if file.get(key).is_some() && file.u32(key).map_err(refuse)? as usize != expected {
-                return Err(wrong(file, format!("key '{key}' is {}; this build knows {expected}", file.u32(key).map_err(refuse)?)));
+                return Err(wrong(
+                    file,
+                    format!("key '{key}' is {}; this build knows {expected}", file.u32(key).map_err(refuse)?),
+                ));
             }
         }
         if (sizes.position_rows as usize) < encoder_tokens(CHUNK_FRAMES) {
-            return Err(wrong(file, format!("a position table of {} rows; {} are needed", sizes.position_rows, encoder_tokens(CHUNK_FRAMES))));
+            return Err(wrong(
+                file,
+                format!(
+                    "a position table of {} rows; {} are needed",
+                    sizes.position_rows,
+                    encoder_tokens(CHUNK_FRAMES)
+                ),
+            ));
         }
         Ok(Self { sizes, heads: heads as usize, epsilon: epsilon(file, encoder::LAYER_NORM_EPSILON)? })
     }
@@ -132,11 +161,16 @@ impl DecoderConfig {
     /// Reads the decoder file's keys and checks what llama.cpp would take on trust.
     pub fn read(file: &Gguf) -> Result<Self> {
         let name = file.str(general::ARCHITECTURE).map_err(refuse)?;
-        let arch = Arch::find(name).ok_or_else(|| wrong(file, format!("architecture '{name}' is not a Qwen3-ASR decoder ('qwen3' or 'qwen3vl')")))?;
+        let arch = Arch::find(name).ok_or_else(|| {
+            wrong(file, format!("architecture '{name}' is not a Qwen3-ASR decoder ('qwen3' or 'qwen3vl')"))
+        })?;
         let key = |suffix: &str| arch.key(suffix);
-        let table = file.tensor(tensors::TOKEN_EMBD).ok_or_else(|| wrong(file, format!("tensor '{}' is missing", tensors::TOKEN_EMBD)))?;
+        let table = file
+            .tensor(tensors::TOKEN_EMBD)
+            .ok_or_else(|| wrong(file, format!("tensor '{}' is missing", tensors::TOKEN_EMBD)))?;
         let vocabulary = table.dims.get(1).copied().filter(|rows| (1..=MAX_EXTENT).contains(rows));
-        let vocabulary = vocabulary.ok_or_else(|| wrong(file, format!("tensor '{}' has the shape {:?}", tensors::TOKEN_EMBD, table.dims)))?;
+        let vocabulary = vocabulary
+            .ok_or_else(|| wrong(file, format!("tensor '{}' has the shape {:?}", tensors::TOKEN_EMBD, table.dims)))?;
         let sizes = DecoderSizes {
             layers: number(file, &key(decoder::BLOCK_COUNT), MAX_LAYERS)? as usize,
             width: number(file, &key(decoder::EMBEDDING_LENGTH), MAX_EXTENT)?,
@@ -147,8 +181,17 @@ impl DecoderConfig {
             vocabulary,
         };
         let value_length = number(file, &key(decoder::VALUE_LENGTH), MAX_EXTENT)?;
-        if value_length != sizes.head_width || !sizes.heads.is_multiple_of(sizes.kv_heads) || !sizes.head_width.is_multiple_of(2) {
-            return Err(wrong(file, format!("{} heads over {} kv heads of {}/{value_length} values", sizes.heads, sizes.kv_heads, sizes.head_width)));
+        if value_length != sizes.head_width
+            || !sizes.heads.is_multiple_of(sizes.kv_heads)
+            || !sizes.head_width.is_multiple_of(2)
+        {
+            return Err(wrong(
+                file,
+                format!(
+                    "{} heads over {} kv heads of {}/{value_length} values",
+                    sizes.heads, sizes.kv_heads, sizes.head_width
+                ),
+            ));
         }
         epsilon(file, &key(decoder::RMS_EPSILON))?;
         let base = file.f32(&key(decoder::ROPE_FREQ_BASE)).map_err(refuse)?;
@@ -160,21 +203,22 @@ impl DecoderConfig {
         }
         keys::known(file, arch, sizes.head_width, vocabulary)?;
         let end_tokens = check_vocabulary(file, vocabulary)?;
-        let segment_seconds = file.get(own::SEGMENT_SECONDS).map(|_| file.f32(own::SEGMENT_SECONDS)).transpose().map_err(refuse)?;
+        let segment_seconds =
+            file.get(own::SEGMENT_SECONDS).map(|_| file.f32(own::SEGMENT_SECONDS)).transpose().map_err(refuse)?;
         if let Some(seconds) = segment_seconds.filter(|seconds| !SEGMENT_SECONDS.contains(seconds)) {
-            return Err(wrong(file, format!("key '{}' is {seconds}, expected {SEGMENT_SECONDS:?}", own::SEGMENT_SECONDS)));
+            return Err(wrong(
+                file,
+                format!("key '{}' is {seconds}, expected {SEGMENT_SECONDS:?}", own::SEGMENT_SECONDS),
+            ));
         }
         let max_positions = number(file, &key(decoder::CONTEXT_LENGTH), 1 << 24)?;
         if max_positions < MIN_POSITIONS {
-            return Err(wrong(file, format!("key '{}' is {max_positions}, too few for any recording", key(decoder::CONTEXT_LENGTH))));
+            return Err(wrong(
+                file,
+                format!("key '{}' is {max_positions}, too few for any recording", key(decoder::CONTEXT_LENGTH)),
+            ));
         }
-        Ok(Self {
-            arch,
-            sizes,
-            max_positions: max_positions as usize,
-            end_tokens,
-            segment_seconds,
-        })
+        Ok(Self { arch, sizes, max_positions: max_positions as usize, end_tokens, segment_seconds })
     }
 }
 
@@ -201,7 +245,10 @@ fn check_vocabulary(file: &Gguf, rows: u64) -> Result<Vec<u32>> {
     let types = file.i32s(tokenizer::TOKEN_TYPE).map_err(refuse)?.len() as u64;
     file.strings(tokenizer::MERGES).map_err(refuse)?;
     if tokens != rows || types != rows {
-        return Err(wrong(file, format!("{tokens} tokens and {types} token types for an embedding table of {rows} rows")));
+        return Err(wrong(
+            file,
+            format!("{tokens} tokens and {types} token types for an embedding table of {rows} rows"),
+        ));
     }
     let mut ends = Vec::new();
     for key in [tokenizer::BOS, tokenizer::EOS] {
@@ -218,7 +265,9 @@ fn check_vocabulary(file: &Gguf, rows: u64) -> Result<Vec<u32>> {
     if file.get(own::END_TOKENS).is_some() {
         for id in file.i32s(own::END_TOKENS).map_err(refuse)? {
             let id = u32::try_from(*id).ok().filter(|id| u64::from(*id) < rows);
-            ends.push(id.ok_or_else(|| wrong(file, format!("key '{}' names a token outside the vocabulary", own::END_TOKENS)))?);
+            ends.push(id.ok_or_else(|| {
+                wrong(file, format!("key '{}' names a token outside the vocabulary", own::END_TOKENS))
+            })?);
         }
     }
     ends.sort_unstable();
@@ -232,7 +281,22 @@ mod tests {
 
     #[test]
     fn token_counts_follow_the_published_rule() {
-        for (frames, tokens) in [(0, 0), (1, 1), (8, 1), (9, 2), (50, 7), (63, 8), (96, 12), (97, 13), (99, 13), (100, 13), (101, 14), (800, 104), (1100, 143), (3000, 390)] {
+        for (frames, tokens) in [
+            (0, 0),
+            (1, 1),
+            (8, 1),
+            (9, 2),
+            (50, 7),
+            (63, 8),
+            (96, 12),
+            (97, 13),
+            (99, 13),
+            (100, 13),
+            (101, 14),
+            (800, 104),
+            (1100, 143),
+            (3000, 390),
+        ] {
             assert_eq!(EncoderConfig::audio_tokens(frames), tokens, "{frames} frames");
         }
     }

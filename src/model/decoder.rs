@@ -82,7 +82,8 @@ pub(crate) fn open(
         cache,
         watch: watch.products(),
     };
-    let session = ggml::llama::Session::new(model, options).map_err(|error| Error::internal(format!("decoder: {error}; try a shorter --segment-seconds")))?;
+    let session = ggml::llama::Session::new(model, options)
+        .map_err(|error| Error::internal(format!("decoder: {error}; try a shorter --segment-seconds")))?;
     Ok(Box::new(Llama { session, capacity }))
 }
 
@@ -112,8 +113,9 @@ pub fn most_likely(logits: &[f32]) -> Result<Choice> {
             second = logit;
         }
     }
-    best.map(|id| Choice { token: id as u32, margin: top - second })
-        .ok_or_else(|| Error::model("the decoder gave no finite number: the model file is damaged, convert or download it again"))
+    best.map(|id| Choice { token: id as u32, margin: top - second }).ok_or_else(|| {
+        Error::model("the decoder gave no finite number: the model file is damaged, convert or download it again")
+    })
 }
 
 #[cfg(test)]

@@ -11,7 +11,8 @@ const DECODER: &[u8] = include_bytes!("../../convert/demo/demo-q8_0.gguf");
 const ENCODER: &[u8] = include_bytes!("../../convert/demo/mmproj-demo-q8_0.gguf");
 
 /// What the demo model is, for the line that says it is in use.
-pub const DESCRIPTION: &str = "a demo model that knows twenty spoken English words (the digits and ten commands) and nothing else";
+pub const DESCRIPTION: &str =
+    "a demo model that knows twenty spoken English words (the digits and ten commands) and nothing else";
 
 /// Both files' bytes, decoder first.
 pub fn content() -> [&'static [u8]; 2] {
@@ -27,7 +28,11 @@ pub(crate) struct Unpacked {
 
 /// Writes the embedded pair into a private temporary folder that goes away with the value.
 pub(crate) fn unpack() -> Result<Unpacked> {
-    let failed = |error: std::io::Error| Error::output(format!("the demo model could not be written to the temporary folder: {error}; set TMPDIR to a folder with 16 MB of room"));
+    let failed = |error: std::io::Error| {
+        Error::output(format!(
+            "the demo model could not be written to the temporary folder: {error}; set TMPDIR to a folder with 16 MB of room"
+        ))
+    };
     let folder = tempfile::Builder::new().prefix("qasr-demo-").tempdir().map_err(failed)?;
     let files = ModelFiles::pair(folder.path().join("demo.gguf"), folder.path().join("mmproj-demo.gguf"));
     fs::write(&files.decoder, DECODER).map_err(failed)?;

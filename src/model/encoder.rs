@@ -93,13 +93,25 @@ type Built<'a> = ggml::Result<Node<'a>>;
 
 impl Encoder {
     /// Maps the encoder's weights. The file has been checked against `config`.
-    pub(crate) fn open(file: &Gguf, config: EncoderConfig, threads: usize, repack: bool, watch: &Watch) -> Result<Self> {
+    pub(crate) fn open(
+        file: &Gguf,
+        config: EncoderConfig,
+        threads: usize,
+        repack: bool,
+        watch: &Watch,
+    ) -> Result<Self> {
         let refused = |error: ggml::Error| Error::model(format!("{}: {error}", file.path().display()));
         let backend = Backend::cpu(threads).map_err(refused)?;
         let specs: Vec<TensorSpec> = file.tensors().iter().map(spec).collect();
         let weights = Arc::new(Weights::map(file.path(), &specs, &backend, repack).map_err(refused)?);
         let positions = read_positions(file, config.sizes.width as usize)?;
-        Ok(Self { config, weights, executor: Mutex::new(Executor::new(backend).map_err(refused)?), positions, watch: watch.clone() })
+        Ok(Self {
+            config,
+            weights,
+            executor: Mutex::new(Executor::new(backend).map_err(refused)?),
+            positions,
+            watch: watch.clone(),
+        })
     }
 
     /// Its sizes.
@@ -109,7 +121,8 @@ impl Encoder {
 
     /// Encodes a whole utterance: `[frames, 128]` gives [`EncoderConfig::audio_tokens`] rows.
     pub fn encode(&self, mel: &LogMel) -> Result<AudioEmbeddings> {
-        let mut data = Vec::with_capacity(EncoderConfig::audio_tokens(mel.frames) * self.config.sizes.projection as usize);
+        let mut data =
+            Vec::with_capacity(EncoderConfig::audio_tokens(mel.frames) * self.config.sizes.projection as usize);
         let mut start = 0;
         while start < mel.frames {
             let end = (start + WINDOW_FRAMES).min(mel.frames);
@@ -129,7 +142,10 @@ impl Encoder {
     /// `[tokens, decoder width]`.
     pub fn attend(&self, rows: &[f32]) -> Result<Vec<f32>> {
         let tokens = rows.len() / self.stem_row();
-        if tokens == 0 || tokens > WINDOW_CHUNKS * encoder_tokens(CHUNK_FRAMES) || !rows.len().is_multiple_of(self.stem_row()) {
+        if tokens == 0
+            || tokens > WINDOW_CHUNKS * encoder_tokens(CHUNK_FRAMES)
+            || !rows.len().is_multiple_of(self.stem_row())
+        {
             return Err(Error::internal(format!("audio encoder: {} values from the convolutions", rows.len())));
         }
         let width = self.config.sizes.width as usize;
@@ -281,10 +297,15 @@ pub(super) fn spec(tensor: &TensorInfo) -> TensorSpec {
 
 /// The first 13 rows of the position table, one row after the other.
 fn read_positions(file: &Gguf, width: usize) -> Result<Vec<f32>> {
-    let refused = |what: String| Error::model(format!("{}: tensor '{}': {what}", file.path().display(), tensors::POSITION_EMBD));
+    let refused =
+        |what: String| Error::model(format!("{}: tensor '{}': {what}", file.path().display(), tensors::POSITION_EMBD));
     let tensor = file.tensor(tensors::POSITION_EMBD).ok_or_else(|| refused("is missing".into()))?;
     let rows = encoder_tokens(CHUNK_FRAMES);
-    let bytes = tensor.kind.row_bytes(width as u64).ok_or_else(|| refused(format!("rows of {width} do not fill its blocks")))? * rows as u64;
+    let bytes = tensor
+        .kind
+        .row_bytes(width as u64)
+        .ok_or_else(|| refused(format!("rows of {width} do not fill its blocks")))?
+        * rows as u64;
     let mut data = vec![0; bytes as usize];
     let mut source = File::open(file.path()).map_err(|error| refused(error.to_string()))?;
     source.seek(SeekFrom::Start(tensor.offset)).map_err(|error| refused(error.to_string()))?;

@@ -7,8 +7,8 @@ use super::watch::Watch;
 use super::{ModelFiles, check, demo};
 use crate::error::{Error, Result};
 use crate::text::{ControlTokens, Tokenizer, Vocabulary};
-use qasr_format::{Gguf, GgmlType};
 use qasr_format::schema::{file_type, general, own, tensors, tokenizer};
+use qasr_format::{GgmlType, Gguf};
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -35,7 +35,14 @@ pub struct ModelOptions {
 
 impl Default for ModelOptions {
     fn default() -> Self {
-        Self { threads: 0, mmap: true, repack: true, cache: CacheType::F16, check_scales: true, watch: Watch::default() }
+        Self {
+            threads: 0,
+            mmap: true,
+            repack: true,
+            cache: CacheType::F16,
+            check_scales: true,
+            watch: Watch::default(),
+        }
     }
 }
 
@@ -96,7 +103,8 @@ impl Model {
         let load = ggml::llama::LoadOptions { mmap, repack: options.repack, gpu_layers: 0 };
         let (decoder, rest) = thread::scope(|scope| {
             let vocabulary = decoder_config.sizes.vocabulary as usize;
-            let decoder = scope.spawn(move || ggml::llama::Model::load(&files.decoder, decoder_config.arch.name(), vocabulary, load));
+            let decoder = scope
+                .spawn(move || ggml::llama::Model::load(&files.decoder, decoder_config.arch.name(), vocabulary, load));
             let rest = || -> Result<_> {
                 let encoder = Encoder::open(&encoder_file, encoder_config, threads, options.repack, &options.watch)?;
                 let tokenizer = read_tokenizer(&decoder_file)?;
@@ -111,12 +119,24 @@ impl Model {
         });
         let (encoder, tokenizer) = rest?;
         let decoder = decoder.map_err(|_| Error::internal("loading the decoder failed"))?;
-        let decoder = decoder.map_err(|error| Error::model(format!("{}: llama.cpp could not load it: {error}", files.decoder.display())))?;
+        let decoder = decoder.map_err(|error| {
+            Error::model(format!("{}: llama.cpp could not load it: {error}", files.decoder.display()))
+        })?;
         let info = describe(&decoder_file, &encoder_file);
         let load_time = start.elapsed();
         let (cache, watch) = (options.cache, options.watch.clone());
         Ok(Self {
-            inner: Arc::new(Inner { encoder, decoder, decoder_config, tokenizer, threads, cache, watch, info, load_time }),
+            inner: Arc::new(Inner {
+                encoder,
+                decoder,
+                decoder_config,
+                tokenizer,
+                threads,
+                cache,
+                watch,
+                info,
+                load_time,
+            }),
         })
     }
 
@@ -185,9 +205,16 @@ fn is_repacked(file: &Gguf) -> Result<bool> {
 
 /// A decoder and an encoder that do not belong together are refused: widths must agree, and, where both files carry
 /// one, the hash of the checkpoint they were made from.
-fn check_pair(decoder: &Gguf, encoder: &Gguf, decoder_config: &DecoderConfig, encoder_config: &EncoderConfig) -> Result<()> {
+fn check_pair(
+    decoder: &Gguf,
+    encoder: &Gguf,
+    decoder_config: &DecoderConfig,
+    encoder_config: &EncoderConfig,
+) -> Result<()> {
     let (width, projection) = (decoder_config.sizes.width, encoder_config.sizes.projection);
-    let apart = |why: String| Error::model(format!("{} and {} are not a pair: {why}", decoder.path().display(), encoder.path().display()));
+    let apart = |why: String| {
+        Error::model(format!("{} and {} are not a pair: {why}", decoder.path().display(), encoder.path().display()))
+    };
     if width != projection {
         return Err(apart(format!("the decoder is {width} wide, the encoder gives rows of {projection}")));
     }
@@ -203,7 +230,9 @@ fn check_pair(decoder: &Gguf, encoder: &Gguf, decoder_config: &DecoderConfig, en
 fn check_cache(cache: CacheType, head_width: u64) -> Result<()> {
     let block = GgmlType::Q8_0.block_len();
     if cache == CacheType::Q8_0 && !head_width.is_multiple_of(block) {
-        return Err(Error::usage(format!("an attention cache of type q8_0 has blocks of {block} and this model's heads have {head_width} values: use type f16")));
+        return Err(Error::usage(format!(
+            "an attention cache of type q8_0 has blocks of {block} and this model's heads have {head_width} values: use type f16"
+        )));
     }
     Ok(())
 }
@@ -236,7 +265,10 @@ fn describe(decoder: &Gguf, encoder: &Gguf) -> ModelInfo {
     ModelInfo {
         name: decoder.str(general::NAME).map_or_else(|_| from_path(), str::to_owned),
         decoder_type: recipe(decoder, &tensors::decoder_layer(0, tensors::decoder_part::ATTN_Q)),
-        encoder_type: recipe(encoder, &tensors::encoder_layer(0, tensors::encoder_layer_part::ATTN_Q, tensors::Which::Weight)),
+        encoder_type: recipe(
+            encoder,
+            &tensors::encoder_layer(0, tensors::encoder_layer_part::ATTN_Q, tensors::Which::Weight),
+        ),
         file_bytes: decoder.file_len() + encoder.file_len(),
         is_demo: false,
     }

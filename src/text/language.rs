@@ -136,9 +136,7 @@ mod tests {
     #[test]
     fn names_and_codes_find_their_language_in_any_case() {
         for language in Language::all() {
-            for text in
-                [language.name().to_owned(), language.name().to_uppercase(), language.code().to_uppercase()]
-            {
+            for text in [language.name().to_owned(), language.name().to_uppercase(), language.code().to_uppercase()] {
                 assert_eq!(Language::find(&text), Some(language), "{text}");
             }
         }
@@ -183,8 +181,6 @@ mod tests {
         let error = Language::get("klingon").unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Usage);
         let message = error.to_string();
-        assert!(
-            message.contains("klingon") && message.contains("Chinese (zh)") && message.contains("Macedonian (mk)")
-        );
+        assert!(message.contains("klingon") && message.contains("Chinese (zh)") && message.contains("Macedonian (mk)"));
     }
 }

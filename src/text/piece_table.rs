@@ -15,10 +15,7 @@ impl PieceTable {
     }
 
     /// Appends what `write` puts at the end of the bytes. `None` when the table would pass 4 GiB.
-    pub(super) fn push_with<E>(
-        &mut self,
-        write: impl FnOnce(&mut Vec<u8>) -> Result<(), E>,
-    ) -> Option<Result<(), E>> {
+    pub(super) fn push_with<E>(&mut self, write: impl FnOnce(&mut Vec<u8>) -> Result<(), E>) -> Option<Result<(), E>> {
         let result = write(&mut self.bytes);
         self.ends.push(u32::try_from(self.bytes.len()).ok()?);
         Some(result)

@@ -136,8 +136,7 @@ mod tests {
     /// With a vocabulary of bytes the prompt can be read off its ids.
     #[test]
     fn the_template_is_written_around_the_audio() {
-        let mut tokens: Vec<String> =
-            (0..=255u8).map(|byte| super::super::byte_alphabet::text_of(&[byte])).collect();
+        let mut tokens: Vec<String> = (0..=255u8).map(|byte| super::super::byte_alphabet::text_of(&[byte])).collect();
         let mut token_types = vec![1; 256];
         for control in
             ["<|im_start|>", "<|im_end|>", "<|endoftext|>", "<|audio_start|>", "<|audio_end|>", "<|audio_pad|>"]
@@ -168,9 +167,6 @@ mod tests {
         );
         // Only one of the two is a control token: the template's own.
         assert_eq!(prompt.before.iter().filter(|&&id| texts[id as usize] == "<|im_end|>").count(), 1);
-        assert_eq!(
-            read(&prompt.after),
-            "<|audio_end|><|im_end|>\n<|im_start|>assistant\nlanguage German<asr_text>"
-        );
+        assert_eq!(read(&prompt.after), "<|audio_end|><|im_end|>\n<|im_start|>assistant\nlanguage German<asr_text>");
     }
 }

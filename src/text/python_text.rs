@@ -12,9 +12,7 @@ pub(super) fn strip(text: &str) -> &str {
 
 /// `str.splitlines()`, except that "\r\n" gives an empty line between: callers skip empty lines.
 pub(super) fn lines(text: &str) -> impl Iterator<Item = &str> {
-    text.split(
-        |character| matches!(character, '\n'..='\r' | '\u{1C}'..='\u{1E}' | '\u{85}' | '\u{2028}' | '\u{2029}'),
-    )
+    text.split(|character| matches!(character, '\n'..='\r' | '\u{1C}'..='\u{1E}' | '\u{85}' | '\u{2028}' | '\u{2029}'))
 }
 
 /// First character in upper case, the rest in lower case, after stripping: how the model's own language names are

@@ -16,11 +16,7 @@ const LONGEST_PATTERN: usize = 20;
 pub fn repair(text: &str) -> Cow<'_, str> {
     let characters: Vec<char> = text.chars().collect();
     let collapsed = collapse_patterns(&collapse_characters(&characters));
-    if collapsed.len() == characters.len() {
-        Cow::Borrowed(text)
-    } else {
-        Cow::Owned(collapsed.into_iter().collect())
-    }
+    if collapsed.len() == characters.len() { Cow::Borrowed(text) } else { Cow::Owned(collapsed.into_iter().collect()) }
 }
 
 fn collapse_characters(characters: &[char]) -> Vec<char> {

@@ -20,7 +20,8 @@ use tokenizers::{
 
 /// The published pattern of Qwen2 tokenizers, which cuts text into the words that merges stay inside. The pattern
 /// that newer transformers put in its place ("fix mistral regex") is not the one the model was trained with.
-const WORD_PATTERN: &str = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
+const WORD_PATTERN: &str =
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
 
 /// Cuts text into words written in the byte alphabet.
 #[derive(Debug)]
@@ -126,8 +127,7 @@ impl Merges {
             if left.is_empty() || right.is_empty() {
                 return Err(malformed());
             }
-            let written =
-                joined.push_with(|bytes| append_bytes(left, bytes).and_then(|()| append_bytes(right, bytes)));
+            let written = joined.push_with(|bytes| append_bytes(left, bytes).and_then(|()| append_bytes(right, bytes)));
             written.ok_or_else(malformed)?.map_err(|_| malformed())?;
             left_lengths.push(u32::try_from(left.chars().count()).map_err(|_| malformed())?);
         }
@@ -176,8 +176,7 @@ impl WordEncoder {
         }
         // No cache: words repeat rarely in a prompt, and the crate's cache outlives the encoder.
         let bpe = BPE::builder().vocab_and_merges(vocab, usable).cache_capacity(0).build();
-        let bpe =
-            bpe.map_err(|cause| Error::model(format!("the model file's vocabulary is not usable: {cause}")))?;
+        let bpe = bpe.map_err(|cause| Error::model(format!("the model file's vocabulary is not usable: {cause}")))?;
         Ok(Self { pairs, bpe })
     }
 
@@ -189,8 +188,7 @@ impl WordEncoder {
     /// Appends the ids of one word, written in the byte alphabet.
     pub(super) fn encode(&self, word: &str, ids: &mut Vec<u32>) -> Result<()> {
         let tokens = self.bpe.tokenize(word);
-        let tokens =
-            tokens.map_err(|cause| Error::internal(format!("the word {word:?} was not encoded: {cause}")))?;
+        let tokens = tokens.map_err(|cause| Error::internal(format!("the word {word:?} was not encoded: {cause}")))?;
         ids.extend(tokens.iter().map(|token| token.id));
         Ok(())
     }

@@ -8,7 +8,8 @@ use std::{env, fs, path::PathBuf};
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
     println!("cargo::rerun-if-changed=Cargo.toml");
-    let root = env::var_os("DEP_LLAMA_ROOT").expect("llama-cpp-sys-2 no longer exports DEP_LLAMA_ROOT: see vendor/README.md");
+    let root =
+        env::var_os("DEP_LLAMA_ROOT").expect("llama-cpp-sys-2 no longer exports DEP_LLAMA_ROOT: see vendor/README.md");
     let include = PathBuf::from(root).join("include");
     let header = include.join("llama.h");
     assert!(header.exists(), "{} is missing: the pinned package installs its headers elsewhere now", header.display());

@@ -21,7 +21,18 @@ mod tests {
         assert_eq!(constants::GGML_MAX_DIMS, 4);
         assert_eq!(constants::GGUF_DEFAULT_ALIGNMENT, 32);
         assert_eq!(constants::GGUF_VERSION, 3);
-        let ids = [GGML_TYPE_F32, GGML_TYPE_F16, GGML_TYPE_Q4_0, GGML_TYPE_Q5_0, GGML_TYPE_Q8_0, GGML_TYPE_Q4_K, GGML_TYPE_Q5_K, GGML_TYPE_Q6_K, GGML_TYPE_IQ4_NL, GGML_TYPE_BF16];
+        let ids = [
+            GGML_TYPE_F32,
+            GGML_TYPE_F16,
+            GGML_TYPE_Q4_0,
+            GGML_TYPE_Q5_0,
+            GGML_TYPE_Q8_0,
+            GGML_TYPE_Q4_K,
+            GGML_TYPE_Q5_K,
+            GGML_TYPE_Q6_K,
+            GGML_TYPE_IQ4_NL,
+            GGML_TYPE_BF16,
+        ];
         assert_eq!(ids, [0, 1, 2, 6, 8, 12, 13, 14, 20, 30]);
         assert_eq!(GGML_STATUS_SUCCESS, 0);
     }

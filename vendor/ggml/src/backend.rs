@@ -107,7 +107,8 @@ impl Backend {
         // SAFETY: the device of a live backend is registered.
         let registry = unsafe { sys::ggml_backend_dev_backend_reg(device) };
         // SAFETY: a live registry and a NUL-terminated name.
-        let address = unsafe { sys::ggml_backend_reg_get_proc_address(registry, c"ggml_backend_set_n_threads".as_ptr()) };
+        let address =
+            unsafe { sys::ggml_backend_reg_get_proc_address(registry, c"ggml_backend_set_n_threads".as_ptr()) };
         if address.is_null() {
             return;
         }

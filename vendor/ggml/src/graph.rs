@@ -109,7 +109,11 @@ impl Arena {
     }
 
     fn take(&self, nodes: usize) -> Result<*mut sys::ggml_context> {
-        let left = self.room.get().checked_sub(nodes).ok_or_else(|| Error::new(format!("a graph of more than {} nodes", self.max_nodes)))?;
+        let left = self
+            .room
+            .get()
+            .checked_sub(nodes)
+            .ok_or_else(|| Error::new(format!("a graph of more than {} nodes", self.max_nodes)))?;
         self.room.set(left);
         Ok(self.context.raw())
     }
@@ -262,7 +266,9 @@ impl Arena {
         let context = self.take(1)?;
         let (s, p) = (stride as i32, pad as i32);
         // SAFETY: room was taken; channels agree, the padded image holds at least one patch, the image is f32.
-        self.wrap(unsafe { sys::ggml_im2col(context, kernel.ptr(), image.ptr(), s, s, p, p, 1, 1, true, sys::GGML_TYPE_F32) })
+        self.wrap(unsafe {
+            sys::ggml_im2col(context, kernel.ptr(), image.ptr(), s, s, p, p, 1, 1, true, sys::GGML_TYPE_F32)
+        })
     }
 
     fn need_f32(&self, what: &str, a: Node<'_>) -> Result<()> {
@@ -296,7 +302,8 @@ impl Executor {
         // SAFETY: the backend is live.
         let buft = unsafe { sys::ggml_backend_get_default_buffer_type(backend.raw()) };
         // SAFETY: a live buffer type.
-        let allocator = NonNull::new(unsafe { sys::ggml_gallocr_new(buft) }).ok_or_else(|| Error::new("ggml could not make an allocator"))?;
+        let allocator = NonNull::new(unsafe { sys::ggml_gallocr_new(buft) })
+            .ok_or_else(|| Error::new("ggml could not make an allocator"))?;
         Ok(Self { backend, allocator })
     }
 
@@ -308,7 +315,12 @@ impl Executor {
     }
 
     /// Computes several outputs in one go. Errors as [`Self::run`].
-    pub fn run_all(&mut self, arena: &Arena, inputs: &[(Node<'_>, &[f32])], outputs: &[Node<'_>]) -> Result<Vec<Vec<f32>>> {
+    pub fn run_all(
+        &mut self,
+        arena: &Arena,
+        inputs: &[(Node<'_>, &[f32])],
+        outputs: &[Node<'_>],
+    ) -> Result<Vec<Vec<f32>>> {
         for (node, values) in inputs {
             if node.role != Kind::Input(arena.id) {
                 return Err(Error::new("values for a node that is no input of this graph"));
@@ -354,7 +366,14 @@ impl Executor {
         let read = |output: &Node<'_>| {
             let mut values = vec![0f32; output.len()];
             // SAFETY: the output is allocated and holds exactly that many f32 values.
-            unsafe { sys::ggml_backend_tensor_get(output.ptr(), values.as_mut_ptr().cast(), 0, size_of_val(values.as_slice())) };
+            unsafe {
+                sys::ggml_backend_tensor_get(
+                    output.ptr(),
+                    values.as_mut_ptr().cast(),
+                    0,
+                    size_of_val(values.as_slice()),
+                )
+            };
             values
         };
         Ok(outputs.iter().map(read).collect())
@@ -375,7 +394,8 @@ mod tests {
         let (a, b) = (arena.input(&[2, 3]).expect("a"), arena.input(&[2, 2]).expect("b"));
         let product = arena.mul_mat(a, b).expect("shapes agree");
         assert_eq!(product.dims(), [3, 2, 1, 1]);
-        let values = executor().run(&arena, &[(a, &[1., 2., 3., 4., 5., 6.]), (b, &[1., 0., 0., 1.])], product).expect("runs");
+        let values =
+            executor().run(&arena, &[(a, &[1., 2., 3., 4., 5., 6.]), (b, &[1., 0., 0., 1.])], product).expect("runs");
         assert_eq!(values, [1., 3., 5., 2., 4., 6.]);
     }
 
@@ -442,7 +462,8 @@ mod tests {
             matrix: false,
         };
         let backend = Backend::cpu(1).expect("a CPU");
-        let weights = crate::weights::Weights::map(file.path(), &[spec("a", 0), spec("b", 32)], &backend, false).expect("mapped");
+        let weights =
+            crate::weights::Weights::map(file.path(), &[spec("a", 0), spec("b", 32)], &backend, false).expect("mapped");
         let (a, b) = (weights.get("a").expect("a"), weights.get("b").expect("b"));
         let arena = Arena::new(1).expect("arena");
         let sum = arena.add(a, b).expect("sum");

@@ -232,7 +232,8 @@ impl Session {
         params.n_ctx = length;
         params.n_batch = length;
         params.n_ubatch = length.min(u32::try_from(options.rows_at_once.max(1)).unwrap_or(u32::MAX));
-        params.n_outputs_max = u32::try_from(options.outputs_at_once.clamp(1, options.context_length.max(1))).unwrap_or(1);
+        params.n_outputs_max =
+            u32::try_from(options.outputs_at_once.clamp(1, options.context_length.max(1))).unwrap_or(1);
         params.n_outputs_max_per_seq = params.n_outputs_max;
         params.n_threads = i32::try_from(threads).unwrap_or(1);
         params.n_threads_batch = params.n_threads;
@@ -264,7 +265,17 @@ impl Session {
             return Err(Error::new("no decoder batch: not enough memory"));
         };
         let outputs_at_once = params.n_outputs_max as usize;
-        Ok(Self { raw, batch, model: Arc::clone(model), position: 0, context_length: options.context_length, outputs_at_once, entries: 0, outputs: 0, _watch: watch })
+        Ok(Self {
+            raw,
+            batch,
+            model: Arc::clone(model),
+            position: 0,
+            context_length: options.context_length,
+            outputs_at_once,
+            entries: 0,
+            outputs: 0,
+            _watch: watch,
+        })
     }
 
     /// Positions filled so far.
@@ -292,10 +303,17 @@ impl Session {
             return Err(Error::new("nothing to decode"));
         }
         if outputs > added.min(self.outputs_at_once) {
-            return Err(Error::new(format!("logits of {outputs} positions, where {added} are added and {} can be had", self.outputs_at_once)));
+            return Err(Error::new(format!(
+                "logits of {outputs} positions, where {added} are added and {} can be had",
+                self.outputs_at_once
+            )));
         }
         if self.position + added > self.context_length {
-            return Err(Error::new(format!("{} positions in a context of {}", self.position + added, self.context_length)));
+            return Err(Error::new(format!(
+                "{} positions in a context of {}",
+                self.position + added,
+                self.context_length
+            )));
         }
         // SAFETY: the batch is live and ours alone.
         unsafe { sys::llama_batch_ext_clear(self.batch.as_ptr()) };
@@ -331,7 +349,8 @@ impl Session {
         (self.entries, self.outputs) = (added, 0);
         log::take_errors();
         // SAFETY: context and batch are live; ids, rows and positions were checked above.
-        let status = unsafe { sys::llama_process(self.raw.as_ptr(), sys::LLAMA_PROCESS_TYPE_DECODE, self.batch.as_ptr()) };
+        let status =
+            unsafe { sys::llama_process(self.raw.as_ptr(), sys::LLAMA_PROCESS_TYPE_DECODE, self.batch.as_ptr()) };
         if status != 0 || !flagged {
             let kept = self.position;
             self.truncate(kept);

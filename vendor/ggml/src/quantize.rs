@@ -62,7 +62,17 @@ pub fn quantize_rows(kind: u32, values: &[f32], row_len: usize, importance: Opti
     unsafe { sys::ggml_quantize_init(kind) };
     let columns = importance.map_or(ptr::null(), <[f32]>::as_ptr);
     // SAFETY: source and target hold exactly `rows` rows, rows are whole blocks, `columns` is null or `row_len` long.
-    let written = unsafe { sys::ggml_quantize_chunk(kind, values.as_ptr(), out.as_mut_ptr().cast(), 0, rows as i64, row_len as i64, columns) };
+    let written = unsafe {
+        sys::ggml_quantize_chunk(
+            kind,
+            values.as_ptr(),
+            out.as_mut_ptr().cast(),
+            0,
+            rows as i64,
+            row_len as i64,
+            columns,
+        )
+    };
     if written != out.len() {
         return Err(Error::new(format!("ggml wrote {written} bytes where {} were planned", out.len())));
     }
@@ -84,7 +94,8 @@ pub fn dequantize(kind: u32, data: &[u8], values: usize) -> Result<Vec<f32>> {
     // SAFETY: `kind` is below GGML_TYPE_COUNT (checked in `bytes_of`); the table is static.
     let traits = unsafe { sys::ggml_get_type_traits(kind) };
     // SAFETY: the pointer is to an entry of that static table.
-    let to_float = unsafe { (*traits).to_float }.ok_or_else(|| Error::new(format!("ggml type {kind} cannot be read")))?;
+    let to_float =
+        unsafe { (*traits).to_float }.ok_or_else(|| Error::new(format!("ggml type {kind} cannot be read")))?;
     // Blocks hold 16-bit scales: give C memory aligned for them, whatever the caller's slice is aligned to.
     let mut aligned = vec![0u64; data.len().div_ceil(8)];
     // SAFETY: the target has at least `data.len()` bytes and does not overlap the source.

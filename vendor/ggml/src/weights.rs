@@ -68,10 +68,16 @@ impl Context {
     pub(crate) fn new(tensors: usize, extra: usize) -> Result<Self> {
         // SAFETY: returns a constant.
         let overhead = unsafe { sys::ggml_tensor_overhead() };
-        let mem_size = tensors.checked_mul(overhead).and_then(|size| size.checked_add(extra)).ok_or_else(|| Error::new("too many tensors"))?;
-        let params = sys::ggml_init_params { mem_size: mem_size.max(overhead), mem_buffer: ptr::null_mut(), no_alloc: true };
+        let mem_size = tensors
+            .checked_mul(overhead)
+            .and_then(|size| size.checked_add(extra))
+            .ok_or_else(|| Error::new("too many tensors"))?;
+        let params =
+            sys::ggml_init_params { mem_size: mem_size.max(overhead), mem_buffer: ptr::null_mut(), no_alloc: true };
         // SAFETY: a null buffer asks ggml to allocate `mem_size` bytes itself.
-        NonNull::new(unsafe { sys::ggml_init(params) }).map(Self).ok_or_else(|| Error::new("ggml could not allocate a context"))
+        NonNull::new(unsafe { sys::ggml_init(params) })
+            .map(Self)
+            .ok_or_else(|| Error::new("ggml could not allocate a context"))
     }
 
     pub(crate) fn raw(&self) -> *mut sys::ggml_context {
@@ -135,7 +141,8 @@ impl Weights {
         let device = unsafe { sys::ggml_backend_get_device(backend.raw()) };
         // SAFETY: the mapping outlives the buffer (field order), is page-aligned, and is never written: graphs only
         // read weights.
-        let buffer = unsafe { sys::ggml_backend_dev_buffer_from_host_ptr(device, base, self._map.len(), self._map.len()) };
+        let buffer =
+            unsafe { sys::ggml_backend_dev_buffer_from_host_ptr(device, base, self._map.len(), self._map.len()) };
         let buffer = Buffer(NonNull::new(buffer).ok_or_else(|| Error::new("this device cannot use a mapped file"))?);
         // SAFETY: the buffer is live.
         unsafe { sys::ggml_backend_buffer_set_usage(buffer.0.as_ptr(), sys::GGML_BACKEND_BUFFER_USAGE_WEIGHTS) };
@@ -155,9 +162,17 @@ impl Weights {
         Ok(())
     }
 
-    fn place_copies(&mut self, backend: &Backend, specs: &[&TensorSpec], fast: &[sys::ggml_backend_buffer_type_t]) -> Result<()> {
+    fn place_copies(
+        &mut self,
+        backend: &Backend,
+        specs: &[&TensorSpec],
+        fast: &[sys::ggml_backend_buffer_type_t],
+    ) -> Result<()> {
         for buft in fast {
-            let mine: Vec<_> = specs.iter().filter(|spec| !self.tensors.contains_key(&spec.name) && accepts(backend, *buft, spec)).collect();
+            let mine: Vec<_> = specs
+                .iter()
+                .filter(|spec| !self.tensors.contains_key(&spec.name) && accepts(backend, *buft, spec))
+                .collect();
             if mine.is_empty() {
                 continue;
             }
@@ -168,7 +183,8 @@ impl Weights {
             }
             // SAFETY: the context's tensors have no data yet; the buffer type is one the device listed.
             let buffer = unsafe { sys::ggml_backend_alloc_ctx_tensors_from_buft(context.raw(), *buft) };
-            let buffer = Buffer(NonNull::new(buffer).ok_or_else(|| Error::new("not enough memory to repack the weights"))?);
+            let buffer =
+                Buffer(NonNull::new(buffer).ok_or_else(|| Error::new("not enough memory to repack the weights"))?);
             // SAFETY: the buffer is live.
             unsafe { sys::ggml_backend_buffer_set_usage(buffer.0.as_ptr(), sys::GGML_BACKEND_BUFFER_USAGE_WEIGHTS) };
             for (spec, tensor) in mine.iter().zip(&tensors) {
@@ -197,7 +213,8 @@ impl Weights {
 
     /// The tensor of that name, as a node any graph can use while the weights live.
     pub fn get(&self, name: &str) -> Result<Node<'_>> {
-        let (tensor, repacked) = self.tensors.get(name).ok_or_else(|| Error::new(format!("tensor {name} was not loaded")))?;
+        let (tensor, repacked) =
+            self.tensors.get(name).ok_or_else(|| Error::new(format!("tensor {name} was not loaded")))?;
         Ok(Node::weight(*tensor, *repacked))
     }
 }
@@ -215,7 +232,8 @@ fn fast_types(backend: &Backend) -> Vec<sys::ggml_backend_buffer_type_t> {
     // SAFETY: the device of a live backend is registered.
     let registry = unsafe { sys::ggml_backend_dev_backend_reg(device) };
     // SAFETY: a live registry and a NUL-terminated name.
-    let address = unsafe { sys::ggml_backend_reg_get_proc_address(registry, c"ggml_backend_dev_get_extra_bufts".as_ptr()) };
+    let address =
+        unsafe { sys::ggml_backend_reg_get_proc_address(registry, c"ggml_backend_dev_get_extra_bufts".as_ptr()) };
     if address.is_null() {
         return types;
     }
