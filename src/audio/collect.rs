@@ -1,12 +1,18 @@
 //! Where every decoder puts its samples: native-rate blocks in, one mono 16 kHz recording out.
 //!
-//! Only the result grows; a block is mixed, resampled and forgotten, so two hours of stereo at 48 kHz never exist at
-//! once. Live, the result does not grow either: it goes on to a queue.
+//! ```text
+//! block, its time ─ timeline (silence for what is missing) ─ channel ─ resampler ─ wished part ─ level ─▶ sink
+//! ```
+//!
+//! A block is mixed, resampled and forgotten, so two hours of stereo at 48 kHz never exist at once. The result goes on
+//! to a queue while it is decoded, or is kept as a whole.
 
+use super::level::Level;
 use super::live::Queue;
 use super::pcm::Pcm16k;
 use super::resample::Resampler;
-use super::{Fault, RawFormat, ReadOptions, Recording};
+use super::timeline::{Missing, Placed, Timeline};
+use super::{Channel, Fault, RawFormat, ReadOptions, Recording};
 use crate::transcript::Warning;
 use crate::units::SAMPLE_RATE;
 use std::sync::Arc;
@@ -20,8 +26,8 @@ const MAX_CHANNELS: usize = 64;
 const LARGEST: f32 = 1e36;
 /// A mean this much weaker in energy than its channels (60 dB) has cancelled out.
 const CANCELLED: f64 = 1e-6;
-/// Samples beyond are a signal that is too loud; up to here the filter of the resampler can bring full scale.
-const CLIPPED: f32 = 1.5;
+/// Frames of silence pushed at a time: a long hole must not need memory of its length.
+const SILENCE_BLOCK: usize = 1 << 14;
 
 /// Refuses rates (Hz) and numbers of channels that no recording has.
 pub(crate) fn check_format(rate: u32, channels: usize) -> Result<(), Fault> {
@@ -75,31 +81,14 @@ impl Mean {
     }
 }
 
-/// Keeps live samples in [-1, 1], and tells once if that changed them audibly. A file is scaled down instead, by a
-/// peak that nobody knows while it is still to come.
-#[derive(Default)]
-pub(crate) struct Clipping {
-    told: bool,
-}
-
-impl Clipping {
-    pub(crate) fn clip(&mut self, name: &str, samples: &mut [f32]) -> Option<Warning> {
-        let mut peak = 0.0f32;
-        for sample in samples {
-            peak = peak.max(sample.abs());
-            *sample = sample.clamp(-1.0, 1.0);
-        }
-        if peak <= CLIPPED || self.told {
-            return None;
-        }
-        self.told = true;
-        Some(Warning {
-            code: "audio_clipped",
-            message: format!(
-                "{name}: is louder than full scale ({peak:.1} times so far) and was clipped: turn its level down (told once)"
-            ),
-        })
-    }
+/// Where a collector's result goes.
+enum Sink {
+    Whole(Vec<f32>),
+    Queue {
+        queue: Arc<Queue>,
+        /// Warnings that the queue has.
+        passed_on: usize,
+    },
 }
 
 /// Collects the samples of one recording.
@@ -108,37 +97,52 @@ pub(crate) struct Collector {
     /// Rate and channel count of the first block, for the report.
     first: Option<(u32, usize)>,
     rate: u32,
+    channel: Channel,
+    timeline: Timeline,
     resampler: Option<Resampler>,
     mono: Vec<f32>,
     out: Vec<f32>,
     /// 16 kHz samples still to drop before the wished part begins.
     skip: u64,
-    /// 16 kHz samples wished.
+    /// 16 kHz samples wished that have not come yet.
     wanted: u64,
-    /// Frames at native rates.
+    /// Decoded frames at native rates, silence for missing ones not included.
     frames: u64,
     samples: u64,
     unusable: u64,
     mean_energy: f64,
     channel_energy: f64,
     warnings: Vec<Warning>,
-    live: Option<Live>,
-}
-
-/// Where a collector's result goes while it still runs.
-struct Live {
-    queue: Arc<Queue>,
-    /// Warnings that the queue has.
-    told: usize,
-    clipping: Clipping,
+    level: Level,
+    sink: Sink,
+    /// Samples are wanted as they arrive, even a few at a time.
+    live: bool,
 }
 
 impl Collector {
+    /// Keeps the whole recording.
     pub(crate) fn new(name: &str, options: &ReadOptions) -> Self {
+        Self::with_sink(name, options, Sink::Whole(Vec::new()), Level::by_peak())
+    }
+
+    /// Hands a recording to `queue` while it is decoded, and keeps none of it.
+    pub(crate) fn queued(name: &str, options: &ReadOptions, queue: Arc<Queue>) -> Self {
+        Self::with_sink(name, options, Sink::Queue { queue, passed_on: 0 }, Level::by_peak())
+    }
+
+    /// Hands everything to `queue` as soon as it is decoded, without waiting for its level.
+    pub(crate) fn live(name: &str, queue: Arc<Queue>) -> Self {
+        let sink = Sink::Queue { queue, passed_on: 0 };
+        Self { live: true, ..Self::with_sink(name, &ReadOptions::default(), sink, Level::clipping()) }
+    }
+
+    fn with_sink(name: &str, options: &ReadOptions, sink: Sink, level: Level) -> Self {
         Self {
             name: name.to_owned(),
             first: None,
             rate: 0,
+            channel: options.channel,
+            timeline: Timeline::default(),
             resampler: None,
             mono: Vec::new(),
             out: Vec::new(),
@@ -150,38 +154,67 @@ impl Collector {
             mean_energy: 0.0,
             channel_energy: 0.0,
             warnings: Vec::new(),
-            live: None,
+            level,
+            sink,
+            live: false,
         }
-    }
-
-    /// Hands everything to `queue` as soon as it is decoded and keeps none of it.
-    pub(crate) fn live(name: &str, queue: Arc<Queue>) -> Self {
-        let live = Some(Live { queue, told: 0, clipping: Clipping::default() });
-        Self { live, ..Self::new(name, &ReadOptions::default()) }
     }
 
     /// True when samples are wanted as they arrive, even a few at a time.
     pub(crate) fn is_live(&self) -> bool {
-        self.live.is_some()
+        self.live
+    }
+
+    /// How long the recording probably is, in seconds: a header's claim or an estimate, for progress alone.
+    pub(crate) fn expect(&self, seconds: f64) {
+        if let Sink::Queue { queue, .. } = &self.sink {
+            let before = self.skip as f64 / f64::from(SAMPLE_RATE);
+            let wanted = (seconds - before).max(0.0) * f64::from(SAMPLE_RATE);
+            queue.expect((wanted as u64).min(self.wanted));
+        }
     }
 
     /// Announces rate (Hz) and channel count of the blocks that follow; may change in the middle of a recording.
     pub(crate) fn format(&mut self, rate: u32, channels: usize) -> Result<(), Fault> {
         check_format(rate, channels)?;
+        if let Channel::Only(wished) = self.channel
+            && usize::from(wished) >= channels
+        {
+            return Err(match channels {
+                1 => format!("has one channel, so there is no channel {}", wished + 1),
+                _ => format!("has {channels} channels, so there is no channel {}", wished + 1),
+            });
+        }
         self.first.get_or_insert((rate, channels));
-        if let Some(live) = &self.live {
-            live.queue.set_format(RawFormat { rate, channels: channels as u16 });
+        if let Sink::Queue { queue, .. } = &self.sink {
+            queue.set_format(RawFormat { rate, channels: channels as u16 });
         }
         if rate != self.rate {
             if let Some(before) = self.resampler.take() {
                 before.finish(&mut self.out)?;
             }
             self.rate = rate;
+            self.timeline.set_rate(rate);
             if rate != SAMPLE_RATE {
                 self.resampler = Some(if self.is_live() { Resampler::live(rate) } else { Resampler::new(rate) }?);
             }
         }
         Ok(())
+    }
+
+    /// Says when the next block was recorded, in seconds from the beginning of the recording (of the film, where it has
+    /// pictures). Needs a format. What is missing before it becomes silence. Returns false as [`Self::push`] does.
+    pub(crate) fn at(&mut self, seconds: f64) -> Result<bool, Fault> {
+        match self.timeline.place(seconds) {
+            Placed::Here => Ok(true),
+            Placed::After(frames) => self.silence(frames),
+        }
+    }
+
+    /// Puts silence where a packet of this length could not be decoded, and reports its place.
+    pub(crate) fn lost(&mut self, seconds: f64, why: Missing) -> Result<bool, Fault> {
+        let frames = self.timeline.lose(seconds, why);
+        self.silence(frames)
     }
 
     /// Takes one block of interleaved samples with the announced channel count; an incomplete last frame is dropped.
@@ -190,59 +223,98 @@ impl Collector {
         self.mono.clear();
         let channels = channels.max(1);
         for frame in interleaved.chunks_exact(channels) {
-            let mean = Mean::of(frame.iter().copied());
+            let mean = match self.channel {
+                Channel::Mix => Mean::of(frame.iter().copied()),
+                Channel::Only(wished) => Mean::of(frame.get(usize::from(wished)).copied().into_iter()),
+            };
             self.unusable += mean.unusable;
+            self.samples += mean.channels as u64;
             self.mean_energy += mean.exact() * mean.exact();
-            self.channel_energy += mean.energy / channels as f64;
+            self.channel_energy += mean.energy / mean.channels as f64;
             self.mono.push(mean.mean());
         }
-        self.frames += self.mono.len() as u64;
-        self.samples += (self.mono.len() * channels) as u64;
+        let frames = self.mono.len() as u64;
+        self.frames += frames;
+        self.timeline.advance(frames);
+        self.pass_on()
+    }
+
+    /// So many frames of silence, which are in the timeline already.
+    fn silence(&mut self, frames: u64) -> Result<bool, Fault> {
+        let mut left = frames;
+        let mut more = true;
+        while left > 0 && more {
+            let block = left.min(SILENCE_BLOCK as u64);
+            self.mono.clear();
+            self.mono.resize(block as usize, 0.0);
+            more = self.pass_on()?;
+            left -= block;
+        }
+        Ok(more)
+    }
+
+    /// Resamples `self.mono` and hands on what there is. False when nothing more is needed.
+    fn pass_on(&mut self) -> Result<bool, Fault> {
         match &mut self.resampler {
             Some(resampler) => resampler.push(&self.mono, &mut self.out)?,
             None => self.out.extend_from_slice(&self.mono),
         }
-        self.drop_front();
-        if self.is_live() {
-            return Ok(self.deliver());
-        }
-        Ok((self.out.len() as u64) < self.wanted || self.skip > 0)
+        Ok(self.deliver(false))
     }
 
     /// Something that is wrong with the recording, but does not prevent reading it; repeats are kept once.
     pub(crate) fn damaged(&mut self, what: impl Into<String>) {
-        let warning = Warning { code: "audio_damaged", message: format!("{}: {}", self.name, what.into()) };
+        self.warn("audio_damaged", what);
+    }
+
+    /// A warning about the recording; repeats are kept once.
+    pub(crate) fn warn(&mut self, code: &'static str, what: impl Into<String>) {
+        let warning = Warning { code, message: format!("{}: {}", self.name, what.into()) };
         if !self.warnings.contains(&warning) {
             self.warnings.push(warning);
         }
     }
 
-    /// Frames taken so far, at their native rates.
+    /// Decoded frames so far, at their native rates; silence for missing ones does not count.
     pub(crate) fn frames(&self) -> u64 {
         self.frames
     }
 
-    /// Removes what lies before the wished part.
-    fn drop_front(&mut self) {
-        if self.skip > 0 {
-            let drop = self.out.len().min(usize::try_from(self.skip).unwrap_or(usize::MAX));
-            self.out.drain(..drop);
-            self.skip -= drop as u64;
-        }
+    /// Where the next block lies if nothing is missing, in seconds.
+    pub(crate) fn now(&self) -> f64 {
+        self.timeline.now()
     }
 
-    /// Hands what there is to the queue; false when nobody wants it.
-    fn deliver(&mut self) -> bool {
-        let Some(live) = &mut self.live else { return true };
-        let clipped = live.clipping.clip(&self.name, &mut self.out);
-        self.warnings.extend(clipped);
-        for warning in &self.warnings[live.told..] {
-            live.queue.warn(warning.clone());
+    /// Cuts `self.out` to the wished part, levels it and hands it to the sink; false when nothing more is needed. `last`
+    /// says that no sample follows.
+    fn deliver(&mut self, last: bool) -> bool {
+        let drop = self.out.len().min(usize::try_from(self.skip).unwrap_or(usize::MAX));
+        self.out.drain(..drop);
+        self.skip -= drop as u64;
+        self.out.truncate(usize::try_from(self.wanted).unwrap_or(usize::MAX));
+        self.wanted -= self.out.len() as u64;
+        let complete = self.wanted == 0;
+        if let Some(clipped) = self.level.apply(&mut self.out, last || complete) {
+            self.warn("audio_clipped", clipped);
         }
-        live.told = self.warnings.len();
-        let wanted = live.queue.push(&self.out);
+        for (code, gap) in self.timeline.news(last || complete) {
+            self.warn(code, gap);
+        }
+        let wanted = match &mut self.sink {
+            Sink::Whole(whole) => {
+                whole.append(&mut self.out);
+                true
+            }
+            Sink::Queue { queue, passed_on } => {
+                for warning in &self.warnings[*passed_on..] {
+                    queue.warn(warning.clone());
+                }
+                *passed_on = self.warnings.len();
+                queue.push(&self.out)
+            }
+        };
         self.out.clear();
-        wanted
+        wanted && !complete
     }
 
     /// Takes everything out of the resampler: no sample follows.
@@ -250,18 +322,16 @@ impl Collector {
         if let Some(resampler) = self.resampler.take() {
             resampler.finish(&mut self.out)?;
         }
-        self.deliver();
+        self.deliver(true);
         Ok(())
     }
 
-    /// Ends the recording. A live one is all in its queue, and the recording is empty.
+    /// Ends the recording. One that went to a queue is all there, and the recording is empty.
     pub(crate) fn finish(mut self, format: &str) -> Result<Recording, Fault> {
         let Some((source_rate, channels)) = self.first else {
             return Err("holds no audio".to_owned());
         };
         self.flush()?;
-        self.drop_front();
-        self.out.truncate(usize::try_from(self.wanted).unwrap_or(usize::MAX));
         if self.unusable > 0 && self.unusable == self.samples {
             return Err(
                 "holds only samples that are no numbers (NaN or infinite): record or convert it again".to_owned()
@@ -272,23 +342,21 @@ impl Collector {
             self.damaged(format!("{bad} of {all} samples are no numbers (NaN or infinite) and were read as silence"));
         }
         if self.skip > 0 && self.frames > 0 {
-            self.warnings.push(Warning {
-                code: "offset_beyond_end",
-                message: format!("{}: the recording ends before the offset, so nothing of it is left", self.name),
-            });
+            self.warn("offset_beyond_end", "the recording ends before the offset, so nothing of it is left");
         }
-        if channels > 1 && self.channel_energy > 0.0 && self.mean_energy < CANCELLED * self.channel_energy {
-            self.warnings.push(Warning {
-                code: "channels_cancel",
-                message: format!(
-                    "{}: the channels cancel out when averaged (one is the other turned upside down), so the result is \
-                     near silence; pass on a single channel instead",
-                    self.name
-                ),
-            });
+        let weak = self.channel_energy > 0.0 && self.mean_energy < CANCELLED * self.channel_energy;
+        if channels > 1 && self.channel == Channel::Mix && weak {
+            self.warn(
+                "channels_cancel",
+                "the channels cancel out when averaged (one is the other turned upside down), so the result is near \
+                 silence; choose a single channel instead",
+            );
         }
-        self.deliver();
-        let pcm = Pcm16k::from_any_level(self.out).map_err(|e| e.to_string())?;
+        self.deliver(true);
+        let pcm = match self.sink {
+            Sink::Whole(samples) => Pcm16k::new(samples).map_err(|e| e.to_string())?,
+            Sink::Queue { .. } => Pcm16k::default(),
+        };
         Ok(Recording {
             pcm,
             warnings: self.warnings,

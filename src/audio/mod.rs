@@ -7,6 +7,7 @@
 
 mod collect;
 mod compressed;
+mod level;
 pub mod live;
 mod opus;
 mod pcm;
@@ -15,6 +16,7 @@ mod resample;
 mod samples;
 mod sniff;
 pub mod split;
+mod timeline;
 mod wav;
 mod wav_format;
 
@@ -44,6 +46,20 @@ pub struct ReadOptions {
     pub offset: Option<Duration>,
     /// Read no more than this much.
     pub duration: Option<Duration>,
+    /// Which channel, or all of them as one.
+    pub channel: Channel,
+    /// Which audio track, counted from 1; `None` takes the one marked as default, or the first that can be decoded.
+    pub track: Option<u32>,
+}
+
+/// Which channel of a recording becomes the one that is recognized.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Channel {
+    /// The mean of all.
+    #[default]
+    Mix,
+    /// One of them, counted from 0: left is 0, right is 1.
+    Only(u16),
 }
 
 /// What headerless samples cannot say about themselves.
@@ -60,7 +76,8 @@ pub struct RawFormat {
 pub struct Recording {
     /// The samples, trimmed as wished. Sample 0 lies at the offset.
     pub pcm: Pcm16k,
-    /// What was less than perfect: `audio_damaged`, `channels_cancel`, `offset_beyond_end`.
+    /// What was less than perfect: `audio_damaged`, `audio_gap`, `audio_clipped`, `audio_tracks`, `channels_cancel`,
+    /// `offset_beyond_end`.
     pub warnings: Vec<Warning>,
     /// Frames per second in the source.
     pub source_rate: u32,
@@ -70,6 +87,30 @@ pub struct Recording {
     pub format: String,
 }
 
+/// Opens a recording in a file (or a named pipe), to be decoded while it is worked on: in a thread of its own, up to
+/// 30 s ahead, in memory that does not depend on its length. The samples are those of [`read_path`].
+///
+/// # Errors
+/// As [`read_path`] where the file cannot be opened; what is wrong inside is an error of [`live::Source::next`].
+pub fn open_path(path: &Path, options: &ReadOptions) -> Result<live::Source> {
+    let name = path.display().to_string();
+    let (source, prefix) = begin_path(path, &name)?;
+    live::recording(source, prefix, &name, options.clone())
+}
+
+/// Opens a recording from a source that cannot go back, as [`open_path`]. Waits for its first 64 kB.
+///
+/// # Errors
+/// As [`open_path`], with `name` in the place of the path.
+pub fn open_stream(
+    source: impl Read + Send + Sync + 'static,
+    name: &str,
+    options: &ReadOptions,
+) -> Result<live::Source> {
+    let (source, prefix) = begin_stream(source, name)?;
+    live::recording(source, prefix, name, options.clone())
+}
+
 /// Reads a recording from a file (or a named pipe).
 ///
 /// # Errors
@@ -77,19 +118,8 @@ pub struct Recording {
 /// recording of which something can be decoded is not an error: it has a warning.
 pub fn read_path(path: &Path, options: &ReadOptions) -> Result<Recording> {
     let name = path.display().to_string();
-    let fail = |e: std::io::Error| Error::audio(format!("{name}: cannot be opened: {e}"));
-    let mut file = File::open(path).map_err(fail)?;
-    let kind = file.metadata().map_err(fail)?;
-    if kind.is_dir() {
-        return Err(Error::audio(format!("{name}: is a folder; name the recordings in it")));
-    }
-    if !kind.is_file() {
-        return read_stream(file, &name, options);
-    }
-    let mut prefix = Vec::new();
-    (&mut file).take(sniff::PREFIX as u64).read_to_end(&mut prefix).map_err(fail)?;
-    file.seek(SeekFrom::Start(0)).map_err(fail)?;
-    read(Source::File(file), &prefix, &name, options)
+    let (source, prefix) = begin_path(path, &name)?;
+    read(source, &prefix, &name, options)
 }
 
 /// Reads a recording from a source that cannot go back, such as standard input. Formats that need to (MP4 with its
@@ -97,21 +127,40 @@ pub fn read_path(path: &Path, options: &ReadOptions) -> Result<Recording> {
 ///
 /// # Errors
 /// As [`read_path`], with `name` in the place of the path.
-pub fn read_stream(
-    mut source: impl Read + Send + Sync + 'static,
-    name: &str,
-    options: &ReadOptions,
-) -> Result<Recording> {
+pub fn read_stream(source: impl Read + Send + Sync + 'static, name: &str, options: &ReadOptions) -> Result<Recording> {
+    let (source, prefix) = begin_stream(source, name)?;
+    read(source, &prefix, name, options)
+}
+
+/// A file at its first byte, and its first bytes.
+fn begin_path(path: &Path, name: &str) -> Result<(Source, Vec<u8>)> {
+    let fail = |e: std::io::Error| Error::audio(format!("{name}: cannot be opened: {e}"));
+    let mut file = File::open(path).map_err(fail)?;
+    let kind = file.metadata().map_err(fail)?;
+    if kind.is_dir() {
+        return Err(Error::audio(format!("{name}: is a folder; name the recordings in it")));
+    }
+    if !kind.is_file() {
+        return begin_stream(file, name);
+    }
+    let mut prefix = Vec::new();
+    (&mut file).take(sniff::PREFIX as u64).read_to_end(&mut prefix).map_err(fail)?;
+    file.seek(SeekFrom::Start(0)).map_err(fail)?;
+    Ok((Source::File(file), prefix))
+}
+
+/// The same of a source that cannot go back.
+fn begin_stream(mut source: impl Read + Send + Sync + 'static, name: &str) -> Result<(Source, Vec<u8>)> {
     let mut prefix = Vec::new();
     (&mut source)
         .take(sniff::PREFIX as u64)
         .read_to_end(&mut prefix)
         .map_err(|e| Error::audio(format!("{name}: cannot be read: {e}")))?;
-    read(Source::Stream(Box::new(Cursor::new(prefix.clone()).chain(source))), &prefix, name, options)
+    Ok((Source::Stream(Box::new(Cursor::new(prefix.clone()).chain(source))), prefix))
 }
 
 /// A source at its first byte.
-enum Source {
+pub(crate) enum Source {
     File(File),
     Stream(Box<dyn Read + Send + Sync>),
 }

@@ -23,19 +23,6 @@ impl Pcm16k {
         }
     }
 
-    /// The official order of operations after resampling: a signal louder than full scale is divided by its peak,
-    /// then clipped (which only catches what rounding left over). Nothing quieter is touched.
-    /// The caller has made sure that every sample is finite.
-    pub(crate) fn from_any_level(mut samples: Vec<f32>) -> Result<Self> {
-        let peak = samples.iter().fold(0.0f32, |peak, s| peak.max(s.abs()));
-        if peak > 1.0 {
-            for s in &mut samples {
-                *s = (*s / peak).clamp(-1.0, 1.0);
-            }
-        }
-        Self::new(samples)
-    }
-
     /// All samples.
     pub fn samples(&self) -> &[f32] {
         &self.0
@@ -75,16 +62,6 @@ mod tests {
             assert!(error.contains("sample 1 "), "{error}");
         }
         assert_eq!(Pcm16k::new(vec![-1.0, 0.0, 1.0]).expect("fine").len(), 3);
-    }
-
-    #[test]
-    fn only_loud_signals_are_scaled() {
-        let loud = Pcm16k::from_any_level(vec![2.0, -4.0, 1.0]).expect("finite");
-        assert_eq!(loud.samples(), [0.5, -1.0, 0.25]);
-        let quiet = Pcm16k::from_any_level(vec![0.001, -0.002]).expect("finite");
-        assert_eq!(quiet.samples(), [0.001, -0.002]);
-        let denormal_scale = Pcm16k::from_any_level(vec![3e38, 1e-38]).expect("finite");
-        assert_eq!(denormal_scale.samples()[0], 1.0);
     }
 
     #[test]

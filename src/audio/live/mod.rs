@@ -1,9 +1,9 @@
-//! Where live audio comes from: a microphone, bytes that arrive on standard input, a file played at the speed of the
-//! clock, or a program's own audio callback. Whatever it is, [`Source::next`] gives blocks of mono 16 kHz samples.
+//! Where audio comes from while it is worked on: a microphone, bytes that arrive on standard input, a file while it is
+//! decoded or played at the speed of the clock, or a program's own audio callback. Whatever it is, [`Source::next`] gives blocks of mono 16 kHz samples.
 //!
 //! ```text
 //! microphone ─ capture callback ─▶ ring (drops and counts when full) ─┐
-//! bytes ─ reader thread ─▶ queue (the writer waits when full) ────────┼─▶ Source::next ─▶ Block
+//! bytes, file ─ reader thread ─▶ queue (the writer waits when full) ──┼─▶ Source::next ─▶ Block
 //! recording ─ clock ──────────────────────────────────────────────────┘
 //! ```
 //!
@@ -21,6 +21,7 @@ mod ring;
 pub(crate) use queue::Queue;
 
 pub use microphone::{Device, HAS_MICROPHONE, devices, microphone};
+pub(crate) use reader::recording;
 pub use reader::stream;
 pub use replay::replay;
 pub use ring::{Alarm, Feeder, ring};
@@ -28,6 +29,7 @@ pub use ring::{Alarm, Feeder, ring};
 use super::RawFormat;
 use crate::error::Result;
 use crate::transcript::Warning;
+use crate::units::SampleIndex;
 use std::time::Duration;
 
 /// Samples that arrived together.
@@ -41,7 +43,7 @@ pub struct Block {
     pub dropped: u64,
 }
 
-/// One running source of live audio. It ends when it is dropped.
+/// One running source of audio. It ends when it is dropped.
 pub struct Source {
     name: String,
     inner: Inner,
@@ -71,6 +73,15 @@ impl Source {
             Inner::Reader(reader) => reader.format(),
             Inner::Replay(_) => Some(RawFormat { rate: crate::units::SAMPLE_RATE, channels: 1 }),
             Inner::Ring(ring) => Some(ring.format()),
+        }
+    }
+
+    /// Samples that probably come in all, by a header or an estimate: for progress alone. `None` while nothing is known.
+    pub fn expected(&self) -> Option<SampleIndex> {
+        match &self.inner {
+            Inner::Reader(reader) => reader.expected(),
+            Inner::Replay(replay) => Some(replay.length()),
+            Inner::Ring(_) => None,
         }
     }
 

@@ -25,6 +25,8 @@ struct State {
     samples: VecDeque<f32>,
     warnings: Vec<Warning>,
     format: Option<RawFormat>,
+    /// Samples that probably come in all.
+    expected: Option<u64>,
     end: Option<Result<(), Fault>>,
     /// Nobody takes any more.
     closed: bool,
@@ -42,6 +44,14 @@ impl Queue {
 
     pub(super) fn format(&self) -> Option<RawFormat> {
         self.state().format
+    }
+
+    pub(crate) fn expect(&self, samples: u64) {
+        self.state().expected = Some(samples);
+    }
+
+    pub(super) fn expected(&self) -> Option<u64> {
+        self.state().expected
     }
 
     pub(crate) fn warn(&self, warning: Warning) {

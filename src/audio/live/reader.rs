@@ -8,6 +8,7 @@ use crate::audio::sniff::{Kind, sniff};
 use crate::audio::{self, Fault, RawFormat, ReadOptions, wav};
 use crate::error::{Error, Result};
 use crate::transcript::Warning;
+use crate::units::SampleIndex;
 use std::io::{self, Cursor, ErrorKind, Read};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -36,17 +37,46 @@ const PAUSE: Duration = Duration::from_millis(5);
 /// # Errors
 /// [`crate::error::ErrorKind::Internal`] when no thread can be started.
 pub fn stream(source: impl Read + Send + 'static, name: &str, raw: Option<RawFormat>) -> Result<Source> {
+    let called = name.to_owned();
+    reader(name, move |queue| read(source, &called, raw, queue))
+}
+
+/// Starts to decode a recording that begins with `prefix`. As [`stream`], but with everything that a whole recording
+/// allows: its wished part, its channel, its level.
+///
+/// # Errors
+/// As [`stream`].
+pub(crate) fn recording(source: audio::Source, prefix: Vec<u8>, name: &str, options: ReadOptions) -> Result<Source> {
+    let called = name.to_owned();
+    reader(name, move |queue| {
+        let mut collector = Collector::queued(&called, &options, queue.clone());
+        finish(audio::decode(source, &prefix, &options, &mut collector), collector)
+    })
+}
+
+/// A source whose samples `work` puts into the queue, in a thread of its own.
+fn reader(
+    name: &str,
+    work: impl FnOnce(&Arc<Queue>) -> std::result::Result<(), Fault> + Send + 'static,
+) -> Result<Source> {
     let queue = Arc::new(Queue::default());
-    let (theirs, called) = (queue.clone(), name.to_owned());
+    let theirs = queue.clone();
     std::thread::Builder::new()
         .name("audio-reader".to_owned())
         .spawn(move || {
-            let end = catch_unwind(AssertUnwindSafe(|| read(source, &called, raw, &theirs)))
+            // The decoders are other people's code and the bytes may be anybody's.
+            let end = catch_unwind(AssertUnwindSafe(|| work(&theirs)))
                 .unwrap_or_else(|_| Err("is damaged in a way that its decoder did not expect".to_owned()));
             theirs.end(end);
         })
         .map_err(|e| Error::internal(format!("{name}: no thread can be started to read it: {e}")))?;
     Ok(Source::new(name, Inner::Reader(Reader { name: name.to_owned(), queue })))
+}
+
+/// Everything that was decoded goes to the queue, also when it ends in a fault.
+fn finish(decoded: std::result::Result<String, Fault>, mut collector: Collector) -> std::result::Result<(), Fault> {
+    collector.flush()?;
+    collector.finish(&decoded?).map(|_| ())
 }
 
 /// The consumer's end.
@@ -64,6 +94,10 @@ impl Reader {
         self.queue.format()
     }
 
+    pub(super) fn expected(&self) -> Option<SampleIndex> {
+        self.queue.expected().map(SampleIndex)
+    }
+
     pub(super) fn warnings(&self) -> Vec<Warning> {
         self.queue.warnings()
     }
@@ -75,7 +109,7 @@ impl Drop for Reader {
     }
 }
 
-/// The thread's work: everything that can be decoded goes to the queue, also when it ends in a fault.
+/// The work of a live stream's thread.
 fn read(
     source: impl Read + Send + 'static,
     name: &str,
@@ -90,9 +124,7 @@ fn read(
     let mut collector = Collector::live(name, queue.clone());
     let options = ReadOptions { raw, ..Default::default() };
     let whole = audio::Source::Stream(Box::new(Cursor::new(prefix.clone()).chain(source)));
-    let decoded = audio::decode(whole, &prefix, &options, &mut collector);
-    collector.flush()?;
-    collector.finish(&decoded?).map(|_| ())
+    finish(audio::decode(whole, &prefix, &options, &mut collector), collector)
 }
 
 /// True when more bytes would not change what the stream is taken for.

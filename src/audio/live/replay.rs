@@ -2,7 +2,7 @@
 
 use super::{Block, Inner, Source};
 use crate::audio::Pcm16k;
-use crate::units::SAMPLE_RATE;
+use crate::units::{SAMPLE_RATE, SampleIndex};
 use std::time::{Duration, Instant};
 
 /// Plays a recording: `block_samples` (at least 1) at a time, as fast as blocks are taken, or with `realtime` not
@@ -41,6 +41,10 @@ pub(super) struct Replay {
 }
 
 impl Replay {
+    pub(super) fn length(&self) -> SampleIndex {
+        self.pcm.duration()
+    }
+
     pub(super) fn next(&mut self, wait: Duration, most: usize) -> Option<Block> {
         let left = self.pcm.len() - self.at;
         if left == 0 {

@@ -3,8 +3,9 @@
 
 use super::{Block, Inner, Source};
 use crate::audio::collect::{Mean, check_format};
+use crate::audio::level::Level;
 use crate::audio::resample::Resampler;
-use crate::audio::{Fault, RawFormat, collect};
+use crate::audio::{Fault, RawFormat};
 use crate::error::{Error, Result};
 use crate::transcript::Warning;
 use crate::units::SAMPLE_RATE;
@@ -52,7 +53,7 @@ pub fn ring(name: &str, format: RawFormat, seconds: u32) -> Result<(Feeder, Sour
         ended: false,
         warnings: Vec::new(),
         overruns_told: false,
-        clipping: collect::Clipping::default(),
+        level: Level::clipping(),
         device: None,
     };
     Ok((feeder, Source::new(name, Inner::Ring(Box::new(ring)))))
@@ -171,7 +172,7 @@ pub(super) struct Ring {
     ended: bool,
     warnings: Vec<Warning>,
     overruns_told: bool,
-    clipping: collect::Clipping,
+    level: Level,
     /// What must live as long as the ring: a device's stream.
     device: Option<Box<dyn Any + Send>>,
 }
@@ -285,7 +286,9 @@ impl Ring {
     fn made(&mut self, start: usize) {
         let made = &mut self.ready[start..];
         self.timeline += made.len() as u64;
-        self.warnings.extend(self.clipping.clip(&self.name, made));
+        if let Some(clipped) = self.level.scale(made) {
+            self.warnings.push(Warning { code: "audio_clipped", message: format!("{}: {clipped}", self.name) });
+        }
     }
 
     /// Notes that frames are missing here. Rounded so that positions stay right to the sample, however many gaps.
