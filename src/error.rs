@@ -15,6 +15,8 @@ pub enum ErrorKind {
     Model,
     /// A result could not be written.
     Output,
+    /// The caller asked to stop.
+    Interrupted,
     /// Something that no input should be able to cause.
     Internal,
 }

@@ -38,7 +38,7 @@ pub mod variants;
 
 pub use error::{Error, ErrorKind, Result};
 pub use model::{Model, ModelFiles, ModelOptions};
-pub use options::Options;
+pub use options::{Cancel, Options};
 pub use stream::{Stream, StreamOptions, Update};
-pub use transcribe::{Progress, transcribe};
+pub use transcribe::{Progress, Transcriber, transcribe};
 pub use transcript::{Segment, Timings, Transcript, Warning};

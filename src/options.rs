@@ -1,11 +1,13 @@
 //! What to recognize and how: the same for the offline and the live driver, so that they give the same text.
 
 use crate::endpoint::Detector;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::model::Model;
 use crate::model::config::SEGMENT_SECONDS as SEGMENT_SECONDS_RANGE;
 use crate::text::Language;
 use crate::units::{SAMPLE_RATE, SampleIndex};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Longest utterance when neither the caller nor the model says otherwise, in seconds. The official limit is 1200;
 /// a decode step slows down with every position, and memory grows, so small machines cut sooner.
@@ -41,6 +43,32 @@ pub struct Options {
     pub origin: SampleIndex,
     /// What is kept from one step to the next.
     pub reuse: Reuse,
+    /// Stops the work from another thread.
+    pub cancel: Cancel,
+}
+
+/// A request to stop, shared by all its clones. Work that sees it ends soon, with [`crate::ErrorKind::Interrupted`].
+#[derive(Debug, Clone, Default)]
+pub struct Cancel(Arc<AtomicBool>);
+
+impl Cancel {
+    /// Asks to stop. Cannot be taken back.
+    pub fn cancel(&self) {
+        self.0.store(true, Ordering::Release);
+    }
+
+    /// Whether somebody asked.
+    pub fn is_cancelled(&self) -> bool {
+        self.0.load(Ordering::Acquire)
+    }
+
+    /// An error once somebody has asked.
+    pub(crate) fn check(&self) -> Result<()> {
+        if self.is_cancelled() {
+            return Err(Error::new(ErrorKind::Interrupted, "interrupted"));
+        }
+        Ok(())
+    }
 }
 
 /// The features leave out what lies 8 decades below the loudest energy of the input. Which input that is, once a stream

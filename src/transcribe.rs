@@ -1,25 +1,31 @@
 //! Offline: the same utterances, recognized by the same steps as live, each asked for once.
 //!
 //! ```text
-//! Pcm16k ─ endpoint ─▶ utterances;  each: recognizer (mel, encoder, prompt, decoder) ─▶ text ─▶ Segment
+//! blocks ─ endpoint ─▶ utterances;  each: recognizer (mel, encoder, prompt, decoder) ─▶ text ─▶ Segment
 //! ```
+//!
+//! A [`Transcriber`] is given a recording block by block and keeps no more of it than the running utterance, so a
+//! recording can be decoded while it is recognized. [`transcribe()`] does the same with one that is in memory.
 
 use crate::audio::Pcm16k;
 use crate::audio::split::split;
-use crate::endpoint::{Cut, Detector, EndpointOptions, Endpointer};
+use crate::endpoint::{Cut, Detector, EndReason, EndpointOptions, Endpointer};
 use crate::error::Result;
 use crate::mel;
 use crate::model::Model;
 use crate::options::{Options, PeakPolicy};
 use crate::recognizer::{Joining, Recognizer, Script, StepCost, add_segment, without_text};
-use crate::transcript::{Segment, Transcript};
+use crate::transcript::{Segment, Transcript, Warning};
 use crate::units::{SAMPLE_RATE, SampleIndex};
+use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
 /// The official package's longest utterance, in samples: 1200 s.
 const OFFICIAL_LIMIT: usize = 1200 * SAMPLE_RATE as usize;
+/// Samples that go to the detector at a time.
+const BLOCK: usize = SAMPLE_RATE as usize;
 
 /// How far a transcription has come.
 #[derive(Debug, Clone, Copy)]
@@ -42,62 +48,221 @@ pub fn transcribe(
     options: &Options,
     progress: &mut dyn FnMut(Progress<'_>),
 ) -> Result<Transcript> {
-    let longest = options.longest(model)?;
-    let samples = audio.samples();
-    let mut transcript = Transcript { duration: audio.duration(), complete: true, ..Transcript::default() };
-    let (utterances, joining) = if samples.len() <= mel::TOO_SHORT {
-        (Vec::new(), Joining::ByScript)
-    } else {
-        cut(samples, options.detector, longest)
+    let total = audio.duration();
+    let mut transcriber = Transcriber::new(model, options)?;
+    transcriber.expect(total);
+    let mut each = |transcript: &Transcript| {
+        if let Some(segment) = transcript.segments.last() {
+            progress(Progress { done: SampleIndex(segment.end - options.origin), total, segment });
+        }
     };
-    transcript.warnings.extend(without_text(samples.len() as u64, utterances.is_empty()));
-    let mut options = options.clone();
-    if joining == Joining::Nothing {
-        options.peak = PeakPolicy::Utterance;
+    for block in audio.samples().chunks(BLOCK) {
+        transcriber.feed(block, &mut each)?;
     }
-    let mut recognizer = Recognizer::new(model, &options, longest.min(samples.len()), Some(since_first_use))?;
-    let mut cost = StepCost::default();
-    for place in utterances {
-        recognizer.begin(SampleIndex(place.start as u64), &transcript.text)?;
-        let is_recording = place == (0..samples.len());
-        let recognized = recognizer.recognize(&samples[place.clone()], is_recording, Script::default(), usize::MAX)?;
+    transcriber.finish(&mut each)?;
+    Ok(transcriber.into_transcript())
+}
+
+/// One recording that is transcribed while it arrives. The text is the same however it is cut into blocks.
+pub struct Transcriber {
+    model: Model,
+    options: Options,
+    longest: usize,
+    joining: Joining,
+    /// `None` where the official rule cuts, which has to know the whole recording.
+    endpointer: Option<Endpointer>,
+    /// Samples that probably come in all.
+    expected: Option<SampleIndex>,
+    samples: Vec<f32>,
+    /// The position of `samples[0]`.
+    first: u64,
+    heard: u64,
+    /// Where the running utterance began.
+    begun: Option<u64>,
+    /// Utterances that have ended and wait for their text, and whether each is the whole recording.
+    waiting: VecDeque<(Range<u64>, bool)>,
+    /// Made for the first utterance.
+    recognizer: Option<Recognizer>,
+    transcript: Transcript,
+    cost: StepCost,
+    finished: bool,
+}
+
+impl Transcriber {
+    /// For a recording that begins.
+    ///
+    /// # Errors
+    /// [`crate::ErrorKind::Usage`] for options out of range.
+    pub fn new(model: &Model, options: &Options) -> Result<Self> {
+        let longest = options.longest(model)?;
+        let mut options = options.clone();
+        // Without a detector and at the official package's limit, its rule cuts, which looks ahead, and its pieces know
+        // nothing of each other; otherwise the live rule.
+        let officially = options.detector == Detector::Off && longest >= OFFICIAL_LIMIT;
+        if officially {
+            options.peak = PeakPolicy::Utterance;
+        }
+        let endpoint = EndpointOptions { detector: options.detector, longest };
+        Ok(Self {
+            model: model.clone(),
+            options,
+            longest,
+            joining: if officially { Joining::Nothing } else { Joining::ByScript },
+            endpointer: (!officially).then(|| Endpointer::new(&endpoint)),
+            expected: None,
+            samples: Vec::new(),
+            first: 0,
+            heard: 0,
+            begun: None,
+            waiting: VecDeque::new(),
+            recognizer: None,
+            transcript: Transcript::default(),
+            cost: StepCost::default(),
+            finished: false,
+        })
+    }
+
+    /// How long the recording probably is. A short one needs less memory for its attention; a wrong value costs time.
+    pub fn expect(&mut self, total: SampleIndex) {
+        self.expected = Some(total);
+    }
+
+    /// Takes the next samples (mono, 16 kHz, in [-1, 1]) and recognizes the utterances that end with them. `each` is
+    /// called after every one, with the transcript so far.
+    ///
+    /// # Errors
+    /// As [`transcribe()`]; [`crate::ErrorKind::Interrupted`] when [`Options::cancel`] was used. The transcript so far
+    /// stays.
+    pub fn feed(&mut self, samples: &[f32], each: &mut dyn FnMut(&Transcript)) -> Result<()> {
+        for block in samples.chunks(BLOCK) {
+            self.samples.extend_from_slice(block);
+            self.heard += block.len() as u64;
+            let mut cuts = Vec::new();
+            if let Some(endpointer) = &mut self.endpointer {
+                endpointer.append(block, &mut cuts);
+            }
+            self.take(&cuts);
+            self.recognize_waiting(each)?;
+            self.forget();
+        }
+        Ok(())
+    }
+
+    /// The recording is over: recognizes what is left of it.
+    ///
+    /// # Errors
+    /// As [`Self::feed`].
+    pub fn finish(&mut self, each: &mut dyn FnMut(&Transcript)) -> Result<()> {
+        self.expected = Some(SampleIndex(self.heard));
+        if self.heard > mel::TOO_SHORT as u64 {
+            match &mut self.endpointer {
+                Some(endpointer) => {
+                    let mut cuts = Vec::new();
+                    endpointer.finish(&mut cuts);
+                    self.take(&cuts);
+                }
+                None => {
+                    let pieces = split(&self.samples, self.longest);
+                    let is_recording = pieces.len() == 1;
+                    let places = pieces.into_iter().map(|piece| piece.start as u64..piece.end as u64);
+                    self.waiting.extend(places.map(|place| (place, is_recording)));
+                }
+            }
+            self.recognize_waiting(each)?;
+        }
+        self.finished = true;
+        Ok(())
+    }
+
+    /// Nothing that is recognized later lies before this position: the start of the first utterance whose text is
+    /// missing, or shortly before the end of what was heard.
+    pub fn settled(&self) -> SampleIndex {
+        let next = self.endpointer.as_ref().map_or(0, |endpointer| endpointer.keep_from().0);
+        let next = if self.finished { self.heard } else { next };
+        let waiting = self.waiting.front().map_or(next, |(place, _)| place.start);
+        self.options.origin + waiting.min(self.begun.unwrap_or(waiting))
+    }
+
+    /// What there is. Unless [`Self::finish`] succeeded, it is not complete, and says where it ends.
+    pub fn into_transcript(mut self) -> Transcript {
+        let transcript = &mut self.transcript;
+        transcript.duration = SampleIndex(self.heard);
+        transcript.complete = self.finished && transcript.segments.iter().all(|segment| segment.complete);
+        if self.finished {
+            let nothing = transcript.segments.is_empty();
+            transcript.warnings.splice(0..0, without_text(self.heard, nothing));
+        } else {
+            let end = transcript.segments.last().map_or(self.options.origin, |segment| segment.end);
+            transcript.warnings.push(Warning {
+                code: "interrupted",
+                message: format!("the transcription was not finished; the text ends at {:.1} s", end.seconds()),
+            });
+        }
+        let (timings, cost) = (&mut transcript.timings, &self.cost);
+        (timings.mel, timings.encode, timings.prefill, timings.decode) =
+            (cost.mel, cost.encode, cost.prefill, cost.decode);
+        self.transcript
+    }
+
+    fn take(&mut self, cuts: &[Cut]) {
+        for cut in cuts {
+            match *cut {
+                Cut::Begin(at) => self.begun = Some(at.0),
+                Cut::End { at, why } => {
+                    let start = self.begun.take().unwrap_or(at.0);
+                    self.waiting.push_back((start..at.0, start == 0 && why == EndReason::Input));
+                }
+            }
+        }
+    }
+
+    fn recognize_waiting(&mut self, each: &mut dyn FnMut(&Transcript)) -> Result<()> {
+        while let Some((place, is_recording)) = self.waiting.front().cloned() {
+            self.recognize(place, is_recording)?;
+            self.waiting.pop_front();
+            each(&self.transcript);
+        }
+        Ok(())
+    }
+
+    fn recognize(&mut self, place: Range<u64>, is_recording: bool) -> Result<()> {
+        let recognizer = match &mut self.recognizer {
+            Some(recognizer) => recognizer,
+            None => {
+                let whole = self.expected.map(|total| total.0.max(self.heard));
+                let longest = whole.map_or(self.longest, |whole| self.longest.min(whole as usize));
+                let made = Recognizer::new(&self.model, &self.options, longest, Some(since_first_use))?;
+                self.recognizer.insert(made)
+            }
+        };
+        recognizer.begin(SampleIndex(place.start), &self.transcript.text)?;
+        let samples = &self.samples[(place.start - self.first) as usize..(place.end - self.first) as usize];
+        let recognized = recognizer.recognize(samples, is_recording, Script::default(), usize::MAX)?;
         let warnings = recognizer.warnings(&recognized);
         let segment = Segment {
-            start: options.origin + place.start as u64,
-            end: options.origin + place.end as u64,
+            start: self.options.origin + place.start,
+            end: self.options.origin + place.end,
             language: Some(recognized.answer.language.clone()).filter(|language| !language.is_empty()),
             text: recognized.answer.text.clone(),
             tokens: recognized.tokens.clone(),
             complete: recognized.complete,
+            channel: None,
         };
-        progress(Progress { done: SampleIndex(place.end as u64), total: transcript.duration, segment: &segment });
-        add_segment(&mut transcript, segment, &warnings, &recognized, joining);
-        cost += recognized.cost;
+        add_segment(&mut self.transcript, segment, &warnings, &recognized, self.joining);
+        self.cost += recognized.cost;
+        Ok(())
     }
-    let timings = &mut transcript.timings;
-    (timings.mel, timings.encode, timings.prefill, timings.decode) = (cost.mel, cost.encode, cost.prefill, cost.decode);
-    Ok(transcript)
-}
 
-/// The utterances of a recording. Without a detector and at the official package's limit, its rule cuts, which looks
-/// ahead, and its pieces know nothing of each other; otherwise the live rule.
-fn cut(samples: &[f32], detector: Detector, longest: usize) -> (Vec<Range<usize>>, Joining) {
-    if detector == Detector::Off && longest >= OFFICIAL_LIMIT {
-        return (split(samples, longest), Joining::Nothing);
-    }
-    let mut cuts = Vec::new();
-    let mut endpointer = Endpointer::new(&EndpointOptions { detector, longest });
-    endpointer.append(samples, &mut cuts);
-    endpointer.finish(&mut cuts);
-    let mut utterances = Vec::new();
-    let mut start = 0;
-    for cut in cuts {
-        match cut {
-            Cut::Begin(at) => start = at.0 as usize,
-            Cut::End { at, .. } => utterances.push(start..at.0 as usize),
+    /// Lets go of samples that no later utterance can have.
+    fn forget(&mut self) {
+        let Some(endpointer) = &self.endpointer else { return };
+        let needed = endpointer.keep_from().0.min(self.begun.unwrap_or(u64::MAX));
+        // Moving what stays costs time: not for every block.
+        if needed > self.first + 8 * BLOCK as u64 {
+            self.samples.drain(..(needed - self.first) as usize);
+            self.first = needed;
         }
     }
-    (utterances, Joining::ByScript)
 }
 
 /// A clock for the timings.

@@ -16,7 +16,7 @@ pub struct Transcript {
     pub segments: Vec<Segment>,
     /// Length of the recording at 16 kHz.
     pub duration: SampleIndex,
-    /// False when any segment's text was cut by the new-token limit: text is missing.
+    /// False when text is missing: a segment's was cut by the new-token limit, or the recording was not finished.
     pub complete: bool,
     /// Everything a reader of the text should know.
     pub warnings: Vec<Warning>,
@@ -33,12 +33,14 @@ pub struct Segment {
     pub end: SampleIndex,
     /// Model name of the language ("English"), `None` when the model heard no speech or named none.
     pub language: Option<String>,
-    /// The parsed text (spec section 7).
+    /// The parsed text (docs/MODEL.md).
     pub text: String,
     /// The generated token ids, end token not included.
     pub tokens: Vec<u32>,
     /// False when the new-token limit ended the text.
     pub complete: bool,
+    /// The channel it was heard in, counted from 0, where channels were recognized one by one.
+    pub channel: Option<u16>,
 }
 
 /// Something worth telling about a result that is not an error.

@@ -248,10 +248,12 @@ fn a_full_disk_has_its_own_code() {
     let full = fs::File::options().write(true).open("/dev/full").unwrap();
     let run = qasr(&["transcribe", "-np", RECORDING]).stdout(full.into()).fails_with(6);
     assert!(run.stderr.contains("standard output"), "{}", run.stderr);
-    let nowhere = "/proc/no-such-folder/out";
-    let run = qasr(&["transcribe", "-np", RECORDING, "-otxt", "-of", nowhere]).fails_with(6);
+    let scratch = Scratch::new("full");
+    let base = scratch.path("out");
+    std::os::unix::fs::symlink("/dev/full", format!("{base}.txt")).unwrap();
+    let run = qasr(&["transcribe", "-np", RECORDING, "-otxt", "-of", &base]).fails_with(6);
     assert_eq!(run.stdout, format!("{WORDS}\n"), "the text is printed all the same");
-    assert!(run.stderr.contains(nowhere), "{}", run.stderr);
+    assert!(run.stderr.contains(&base), "{}", run.stderr);
 }
 
 #[test]
@@ -306,4 +308,80 @@ fn inspect_prints_keys_tensors_and_types() {
 #[test]
 fn the_recording_is_what_its_card_says() {
     assert_eq!(sample_bytes().len(), 2 * SAMPLES);
+}
+
+#[test]
+fn output_names_can_be_as_long_as_the_system_allows() {
+    let scratch = Scratch::new("long-name");
+    let name = format!("{}a.wav", "語".repeat(82));
+    let recording = scratch.copy(RECORDING, &name);
+    qasr(&["transcribe", "-np", "-osrt", &recording]).succeeds();
+    assert_eq!(scratch.names(), [name.clone(), format!("{name}.srt")]);
+}
+
+#[test]
+fn output_files_can_go_to_a_folder() {
+    let scratch = Scratch::new("output-dir");
+    let recording = scratch.copy(RECORDING, "talk.wav");
+    let folder = scratch.path("new/texts");
+    qasr(&["transcribe", "-np", "-osrt", "-otxt", "--output-dir", &folder, &recording]).succeeds();
+    assert_eq!(scratch.read("new/texts/talk.wav.txt"), format!("{WORDS}\n"));
+    fs::create_dir(scratch.path("d")).unwrap();
+    qasr(&["transcribe", "-np", "-osrt", "-of", &scratch.path("d/"), &recording]).succeeds();
+    assert!(scratch.read("d/talk.wav.srt").contains(WORDS));
+    assert_eq!(scratch.names(), ["d", "new", "talk.wav"]);
+    let both = ["transcribe", "-np", "-osrt", "-of", "x", "--output-dir", &folder, &recording];
+    assert!(qasr(&both).fails_with(2).stderr.contains("give one of them"));
+    let none = ["transcribe", "-np", "--output-dir", &folder, &recording];
+    assert!(qasr(&none).fails_with(2).stderr.contains("no format was asked for"));
+}
+
+#[test]
+fn a_place_that_cannot_be_written_is_refused_before_the_model_is_opened() {
+    let scratch = Scratch::new("no-place");
+    let base = scratch.path("missing/x");
+    // A model that does not exist would be the error if it were looked for first.
+    let run = qasr(&["transcribe", "-np", "-m", "nowhere.gguf", "-osrt", "-of", &base, RECORDING]).fails_with(6);
+    assert!(run.stderr.contains("missing/x.srt") && run.stderr.contains("--output-dir"), "{}", run.stderr);
+}
+
+#[test]
+fn an_existing_output_keeps_its_place_until_the_new_one_is_whole() {
+    let scratch = Scratch::new("replace");
+    let recording = scratch.copy(RECORDING, "talk.wav");
+    scratch.write("talk.wav.srt", b"old");
+    qasr(&["transcribe", "-np", "-osrt", &recording, "-m", "nowhere.gguf"]).fails_with(4);
+    assert_eq!(scratch.read("talk.wav.srt"), "old");
+    qasr(&["transcribe", "-np", "-osrt", &recording]).succeeds();
+    assert!(scratch.read("talk.wav.srt").contains(WORDS));
+    assert_eq!(scratch.names(), ["talk.wav", "talk.wav.srt"]);
+}
+
+#[cfg(unix)]
+#[test]
+fn output_files_can_be_read_by_others() {
+    use std::os::unix::fs::PermissionsExt;
+    let scratch = Scratch::new("permissions");
+    let recording = scratch.copy(RECORDING, "talk.wav");
+    qasr(&["transcribe", "-np", "-otxt", &recording]).succeeds();
+    let mode = |name: &str| fs::metadata(scratch.path(name)).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode("talk.wav.txt"), mode("talk.wav"));
+}
+
+#[cfg(unix)]
+#[test]
+fn a_closed_standard_output_is_an_error_unless_files_were_asked_for() {
+    let scratch = Scratch::new("closed");
+    let recording = scratch.copy(RECORDING, "talk.wav");
+    let run = |more: &str| {
+        let line = format!("'{}' transcribe -np {more} '{recording}' >&-", env!("CARGO_BIN_EXE_qasr"));
+        std::process::Command::new("sh").args(["-c", &line]).output().unwrap()
+    };
+    let refused = run("");
+    assert_eq!(refused.status.code(), Some(6));
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("standard output is closed"));
+    assert_eq!(run("-otxt").status.code(), Some(0));
+    assert_eq!(scratch.read("talk.wav.txt"), format!("{WORDS}\n"));
+    let thrown_away = qasr(&["transcribe", "-np", RECORDING]).stdout(Stdio::null());
+    thrown_away.succeeds();
 }

@@ -7,7 +7,7 @@
 //! A block is mixed, resampled and forgotten, so two hours of stereo at 48 kHz never exist at once. The result goes on
 //! to a queue while it is decoded, or is kept as a whole.
 
-use super::level::Level;
+use super::level::{self, Level};
 use super::live::Queue;
 use super::pcm::Pcm16k;
 use super::resample::Resampler;
@@ -117,17 +117,23 @@ pub(crate) struct Collector {
     sink: Sink,
     /// Samples are wanted as they arrive, even a few at a time.
     live: bool,
+    is_stream: bool,
 }
 
 impl Collector {
     /// Keeps the whole recording.
     pub(crate) fn new(name: &str, options: &ReadOptions) -> Self {
-        Self::with_sink(name, options, Sink::Whole(Vec::new()), Level::by_peak())
+        Self::with_sink(name, options, Sink::Whole(Vec::new()), Level::by_peak(level::OF_A_FILE))
+    }
+
+    /// The recording comes from where nobody can look ahead, maybe as slowly as it is spoken.
+    pub(crate) fn of_a_stream(self) -> Self {
+        Self { level: Level::by_peak(level::OF_A_STREAM), is_stream: true, ..self }
     }
 
     /// Hands a recording to `queue` while it is decoded, and keeps none of it.
     pub(crate) fn queued(name: &str, options: &ReadOptions, queue: Arc<Queue>) -> Self {
-        Self::with_sink(name, options, Sink::Queue { queue, passed_on: 0 }, Level::by_peak())
+        Self::with_sink(name, options, Sink::Queue { queue, passed_on: 0 }, Level::by_peak(level::OF_A_FILE))
     }
 
     /// Hands everything to `queue` as soon as it is decoded, without waiting for its level.
@@ -157,6 +163,7 @@ impl Collector {
             level,
             sink,
             live: false,
+            is_stream: false,
         }
     }
 
@@ -200,6 +207,14 @@ impl Collector {
             }
         }
         Ok(())
+    }
+
+    /// Says that the source has no samples beyond full scale, as integers have none. The resampler may still make some,
+    /// which are scaled in a file.
+    pub(crate) fn cannot_exceed(&mut self) {
+        if self.is_stream || self.rate == SAMPLE_RATE {
+            self.level.is_known();
+        }
     }
 
     /// Says when the next block was recorded, in seconds from the beginning of the recording (of the film, where it has

@@ -166,6 +166,14 @@ pub(crate) enum Source {
 }
 
 impl Source {
+    /// A collector told what kind of source this is.
+    pub(crate) fn collector(&self, collector: Collector) -> Collector {
+        match self {
+            Self::File(_) => collector,
+            Self::Stream(_) => collector.of_a_stream(),
+        }
+    }
+
     fn reader(self) -> Box<dyn Read + Send + Sync> {
         match self {
             Self::File(file) => Box::new(BufReader::with_capacity(1 << 16, file)),
@@ -186,7 +194,7 @@ fn read(source: Source, prefix: &[u8], name: &str, options: &ReadOptions) -> Res
     // The decoders are other people's code and the bytes may be anybody's: a panic in there is an unreadable file.
     // Nothing outlives it, for the collector is lost with it.
     let outcome = catch_unwind(AssertUnwindSafe(|| {
-        let mut collector = Collector::new(name, options);
+        let mut collector = source.collector(Collector::new(name, options));
         let format = decode(source, prefix, options, &mut collector)?;
         collector.finish(&format)
     }));

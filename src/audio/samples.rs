@@ -67,6 +67,12 @@ pub(crate) fn read_samples(
 ) -> Result<Ended, Fault> {
     let channels = usize::from(layout.channels);
     collector.format(layout.rate, channels)?;
+    if !matches!(layout.encoding, Encoding::Float32 | Encoding::Float64) {
+        collector.cannot_exceed();
+    }
+    if let Some(bytes) = limit {
+        collector.expect(bytes as f64 / layout.frame_bytes().max(1) as f64 / f64::from(layout.rate));
+    }
     let frame = layout.frame_bytes();
     let mut bytes = vec![0u8; (BLOCK_BYTES / frame).max(1) * frame];
     let mut floats = Vec::new();

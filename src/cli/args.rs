@@ -11,6 +11,7 @@ use super::recipe::RecipeArgs;
 use super::shared::{ModelArgs, RawArgs, TextArgs};
 use super::types::{TypeArgs, parse_recipe};
 use clap::{ArgAction, Args, Parser, Subcommand};
+use qasr::audio::Channel;
 use qasr_convert::Recipe;
 use std::path::PathBuf;
 
@@ -111,6 +112,18 @@ pub struct TranscribeArgs {
     #[arg(short, long, value_name = "MS", default_value_t = 0, hide_default_value = true, help_heading = "Input")]
     pub duration: u64,
 
+    /// Which channel: its number from 1, left, right, or mix, the mean of all
+    #[arg(long, value_name = "CHANNEL", default_value = "mix", value_parser = parse_channel, help_heading = "Input")]
+    pub channel: ChannelChoice,
+
+    /// Recognize every channel by itself, as in calls, and merge the utterances by time
+    #[arg(long, conflicts_with = "channel", help_heading = "Input")]
+    pub split_channels: bool,
+
+    /// Which audio track, from 1 [default: the one marked as default, else the first that can be decoded]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..), help_heading = "Input")]
+    pub audio_track: Option<u32>,
+
     #[command(flatten)]
     pub raw: RawArgs,
 
@@ -152,7 +165,12 @@ pub struct TranscribeArgs {
     #[arg(long, value_name = "FORMATS", alias = "output_format", value_delimiter = ',', value_parser = parse_formats, help_heading = "Output files")]
     pub output_format: Vec<FormatSet>,
 
-    /// Name without extension, once per recording, instead of the recording's own; `-` for standard output [also -of]
+    /// Folder for the output files, made if there is none [default: that of each recording]
+    #[arg(long, value_name = "DIR", alias = "output_dir", help_heading = "Output files")]
+    pub output_dir: Option<PathBuf>,
+
+    /// Name without extension, once per recording, instead of the recording's own; with a slash at its end a folder; `-`
+    /// for standard output [also -of]
     #[arg(long = "output-file", value_name = "BASE", help_heading = "Output files")]
     pub output_base: Vec<PathBuf>,
 
@@ -220,6 +238,20 @@ pub struct InspectArgs {
     /// Any GGUF file
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
+}
+
+/// A channel as it is typed.
+#[derive(Debug, Clone, Copy)]
+pub struct ChannelChoice(pub Channel);
+
+fn parse_channel(typed: &str) -> Result<ChannelChoice, String> {
+    match (typed, typed.parse::<u16>()) {
+        ("mix", _) => Ok(ChannelChoice(Channel::Mix)),
+        ("left", _) => Ok(ChannelChoice(Channel::Only(0))),
+        ("right", _) => Ok(ChannelChoice(Channel::Only(1))),
+        (_, Ok(number @ 1..)) => Ok(ChannelChoice(Channel::Only(number - 1))),
+        _ => Err("use a number from 1, left, right or mix".to_owned()),
+    }
 }
 
 /// One word of `--output-format`.

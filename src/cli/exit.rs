@@ -39,6 +39,7 @@ impl From<ErrorKind> for Exit {
             ErrorKind::Audio => Exit::BadAudio,
             ErrorKind::Model => Exit::BadModel,
             ErrorKind::Output => Exit::BadOutput,
+            ErrorKind::Interrupted => Exit::Interrupted,
             _ => Exit::Failure,
         }
     }

@@ -2,6 +2,8 @@
 //! reading on standard output. A closed standard error loses messages, never the run.
 
 use super::exit::Exit;
+use super::stdout;
+use qasr::units::{SAMPLE_RATE, SampleIndex};
 use std::cell::Cell;
 use std::fmt::Display;
 use std::io::{self, IsTerminal, Write};
@@ -11,7 +13,7 @@ use std::io::{self, IsTerminal, Write};
 pub struct Messages {
     is_quiet: bool,
     progress: Option<ProgressStyle>,
-    /// Percent last shown; `None` while no progress line is on the screen.
+    /// Percent, or seconds of a recording of unknown length, last shown; `None` while no progress line is on the screen.
     shown_percent: Cell<Option<u64>>,
 }
 
@@ -78,6 +80,20 @@ impl Messages {
         let _ = stderr.flush();
     }
 
+    /// Shows how much of a recording is done; how long it is may not be known.
+    pub fn position(&self, name: &str, done: SampleIndex, expected: Option<SampleIndex>) {
+        if let Some(expected) = expected {
+            // A header's claim or an estimate: the end is reported when it is reached.
+            return self.progress(name, done.0.min(expected.0 / 100 * 99), expected.0);
+        }
+        let second = done.0 / u64::from(SAMPLE_RATE);
+        if self.progress == Some(ProgressStyle::Terminal) && self.shown_percent.replace(Some(second)) != Some(second) {
+            let mut stderr = std::io::stderr().lock();
+            let _ = write!(stderr, "\r\x1b[Kqasr: {name}: {}:{:02}", second / 60, second % 60);
+            let _ = stderr.flush();
+        }
+    }
+
     /// Takes the progress line off the screen: before a result is printed, and at the end of a file.
     pub fn clear_progress(&self) {
         if self.shown_percent.take().is_some() && self.progress == Some(ProgressStyle::Terminal) {
@@ -93,6 +109,9 @@ impl Messages {
 
 /// Prints a result that is a whole text to standard output. A reader that went away (`… | head`) is no failure.
 pub fn print_result(text: &str) -> Exit {
+    if stdout::is_closed() {
+        return Messages::default().failure(&stdout::closed());
+    }
     let mut stdout = io::stdout().lock();
     match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {

@@ -7,7 +7,7 @@ use crate::error::{Error, Result};
 use crate::model::Model;
 use crate::model::config::{CHUNK_FRAMES, WINDOW_CHUNKS, encoder_tokens};
 use crate::model::decoder::{Choice, DecoderSession, Input, OUTPUTS_AT_ONCE, most_likely};
-use crate::options::Reuse;
+use crate::options::{Cancel, Reuse};
 use crate::text::Prompt;
 use std::sync::Arc;
 
@@ -47,6 +47,7 @@ pub(super) struct Decoded {
 /// A decoder session and what it holds from position 0 on.
 pub(super) struct Decoding {
     model: Model,
+    cancel: Cancel,
     ends: Vec<u32>,
     session: Option<Box<dyn DecoderSession>>,
     /// Room to make at once, in positions.
@@ -57,8 +58,8 @@ pub(super) struct Decoding {
 
 impl Decoding {
     /// No session yet; the first will have `expected` positions or more.
-    pub(super) fn new(model: &Model, ends: Vec<u32>, expected: usize) -> Self {
-        Self { model: model.clone(), ends, session: None, expected, before: Vec::new(), windows: Vec::new() }
+    pub(super) fn new(model: &Model, cancel: Cancel, ends: Vec<u32>, expected: usize) -> Self {
+        Self { model: model.clone(), cancel, ends, session: None, expected, before: Vec::new(), windows: Vec::new() }
     }
 
     /// Decodes greedily what follows `prompt` with `windows` in it. Every window is a pass of its own, whether the
@@ -214,6 +215,7 @@ impl Decoding {
     }
 
     fn append(&mut self, inputs: &[Input<'_>], outputs: usize) -> Result<()> {
+        self.cancel.check()?;
         self.session()?.append(inputs, outputs)
     }
 }

@@ -117,7 +117,7 @@ impl Recognizer {
             windows: Windows::default(),
             begun: SampleIndex(0),
             peaks: Vec::new(),
-            decoding: Decoding::new(model, ends, expected),
+            decoding: Decoding::new(model, options.cancel.clone(), ends, expected),
             asr_text: control.asr_text,
             clock,
         })
@@ -147,7 +147,7 @@ impl Recognizer {
     ///
     /// # Errors
     /// [`crate::ErrorKind::Usage`] when the prompt is longer than the model's positions; [`crate::ErrorKind::Model`]
-    /// when the model gives no numbers.
+    /// when the model gives no numbers; [`crate::ErrorKind::Interrupted`] when [`Options::cancel`] was used.
     pub fn recognize(
         &mut self,
         audio: &[f32],
@@ -170,7 +170,8 @@ impl Recognizer {
             }
             Cow::Borrowed(_) => &mut self.windows,
         };
-        let rows = windows.encode(self.model.encoder(), &filled, self.options.reuse, &mut cost, &mut watch)?;
+        let Options { reuse, cancel, .. } = &self.options;
+        let rows = windows.encode(self.model.encoder(), &filled, *reuse, cancel, &mut cost, &mut watch)?;
         let token_limit = self.options.token_budget(filled.len());
         let limits = Limits { tokens: token_limit, generated: most_generated };
         let decoded =

@@ -11,7 +11,7 @@ use crate::mel::{BANDS, MelEnergies, is_same_under, normalize};
 use crate::model::Encoder;
 use crate::model::config::CHUNK_FRAMES;
 use crate::model::encoder::WINDOW_FRAMES;
-use crate::options::Reuse;
+use crate::options::{Cancel, Reuse};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -70,6 +70,7 @@ impl Windows {
         encoder: &Encoder,
         audio: &[f32],
         reuse: Reuse,
+        cancel: &Cancel,
         cost: &mut StepCost,
         watch: &mut Stopwatch,
     ) -> Result<Vec<WindowRows>> {
@@ -85,6 +86,7 @@ impl Windows {
                 cost.windows_reused += 1;
                 continue;
             }
+            cancel.check()?;
             let lowest = lowest(&frames[range.start * BANDS..range.end * BANDS]);
             let stem = self.convolve(encoder, &frames, range.clone(), peak, reuse.chunks, cost)?;
             let value: WindowRows = encoder.attend(&stem)?.into();

@@ -403,6 +403,7 @@ impl Stream {
             text,
             tokens: recognized.tokens.clone(),
             complete: recognized.complete,
+            channel: None,
         };
         add_segment(&mut self.transcript, segment.clone(), &warnings, &recognized, Joining::ByScript);
         let Recognized { margins, closest, cost, .. } = recognized;

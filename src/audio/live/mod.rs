@@ -76,6 +76,15 @@ impl Source {
         }
     }
 
+    /// As [`Self::format`], after waiting for a header that has not arrived. `None`: the source ended without one, and
+    /// [`Self::next`] says why.
+    pub fn wait_for_format(&self) -> Option<RawFormat> {
+        match &self.inner {
+            Inner::Reader(reader) => reader.wait_for_format(),
+            Inner::Replay(_) | Inner::Ring(_) => self.format(),
+        }
+    }
+
     /// Samples that probably come in all, by a header or an estimate: for progress alone. `None` while nothing is known.
     pub fn expected(&self) -> Option<SampleIndex> {
         match &self.inner {

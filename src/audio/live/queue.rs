@@ -40,6 +40,16 @@ impl Queue {
 
     pub(crate) fn set_format(&self, format: RawFormat) {
         self.state().format.get_or_insert(format);
+        self.arrived.notify_one();
+    }
+
+    /// Waits until the format is known, or will not be.
+    pub(super) fn wait_for_format(&self) -> Option<RawFormat> {
+        let mut state = self.state();
+        while state.format.is_none() && state.end.is_none() {
+            state = self.arrived.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+        state.format
     }
 
     pub(super) fn format(&self) -> Option<RawFormat> {

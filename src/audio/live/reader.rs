@@ -49,7 +49,7 @@ pub fn stream(source: impl Read + Send + 'static, name: &str, raw: Option<RawFor
 pub(crate) fn recording(source: audio::Source, prefix: Vec<u8>, name: &str, options: ReadOptions) -> Result<Source> {
     let called = name.to_owned();
     reader(name, move |queue| {
-        let mut collector = Collector::queued(&called, &options, queue.clone());
+        let mut collector = source.collector(Collector::queued(&called, &options, queue.clone()));
         finish(audio::decode(source, &prefix, &options, &mut collector), collector)
     })
 }
@@ -92,6 +92,10 @@ impl Reader {
 
     pub(super) fn format(&self) -> Option<RawFormat> {
         self.queue.format()
+    }
+
+    pub(super) fn wait_for_format(&self) -> Option<RawFormat> {
+        self.queue.wait_for_format()
     }
 
     pub(super) fn expected(&self) -> Option<SampleIndex> {

@@ -1,9 +1,9 @@
 //! Recordings, which wait for the engine: as fast as it goes, or on a virtual clock.
 
 use super::events::Event;
-use super::interrupt;
 use super::session::Session;
 use super::sources::DEVICE_BLOCK;
+use crate::cli::interrupt;
 use qasr::error::Result;
 use qasr::units::{SAMPLE_RATE, SampleIndex};
 use std::time::Duration;

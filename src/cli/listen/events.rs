@@ -280,6 +280,7 @@ pub mod tests {
             text: text.into(),
             tokens: vec![1, 2],
             complete: true,
+            channel: None,
         };
         let ended = stream::Final {
             utterance,

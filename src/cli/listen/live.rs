@@ -7,9 +7,9 @@
 use super::Ended;
 use super::events::{Dropped, Event, Said, covered};
 use super::front::Front;
-use super::interrupt;
 use super::mailbox::{Mailbox, Status};
 use super::session::{self, Session};
+use crate::cli::interrupt;
 use qasr::audio::live::{Block, Source};
 use qasr::error::Result;
 use qasr::units::{SAMPLE_RATE, SampleIndex};

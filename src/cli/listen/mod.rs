@@ -13,7 +13,6 @@ mod drive;
 mod events;
 mod front;
 mod header;
-mod interrupt;
 mod layout;
 mod live;
 mod mailbox;
@@ -53,7 +52,7 @@ fn listen(args: &ListenArgs, messages: &Messages) -> Result<Exit> {
     let open = args.model.open(messages)?;
     let header = args.trace.as_ref().map(|_| Header::new(&args.model, &open, &options)).transpose()?;
     options.clock = Some(clock);
-    interrupt::install()?;
+    crate::cli::interrupt::install()?;
     let sound = sources::open(args)?;
     let recorder = match (&args.trace, &header) {
         (Some(trace), Some(header)) => Some(Recorder::create(trace, header)?),

@@ -3,9 +3,9 @@
 use super::args::ReplayArgs;
 use super::events::Event;
 use super::front::Front;
-use super::interrupt;
 use super::trace::{Entry, Trace};
 use crate::cli::exit::{Exit, Tally};
+use crate::cli::interrupt;
 use crate::cli::messages::Messages;
 use qasr::error::{Error, ErrorKind, Result};
 use qasr::stream::{Stream, Update};

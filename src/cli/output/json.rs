@@ -66,6 +66,9 @@ struct VerboseSegment<'a> {
     tokens: &'a [u32],
     language: Option<&'static str>,
     complete: bool,
+    /// Counted from 1, where channels were recognized one by one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    channel: Option<u32>,
 }
 
 #[derive(Serialize)]
@@ -126,6 +129,7 @@ fn segment((id, segment): (usize, &Segment)) -> VerboseSegment<'_> {
         tokens: &segment.tokens,
         language: segment.language.as_deref().and_then(code),
         complete: segment.complete,
+        channel: segment.channel.map(|channel| u32::from(channel) + 1),
     }
 }
 

@@ -55,6 +55,8 @@ pub struct Report<'a> {
     pub model: &'a ModelSummary,
     /// Most memory the process has held so far, where the system tells.
     pub peak_rss_bytes: Option<u64>,
+    /// Channels that were recognized one by one, or 1.
+    pub channels: usize,
 }
 
 /// Writes the result in one format.
@@ -62,12 +64,12 @@ pub fn write(report: &Report<'_>, format: Format, out: &mut dyn Write) -> io::Re
     let transcript = report.transcript;
     match format {
         Format::Txt => txt::write(transcript, out),
-        Format::Srt => srt::write(transcript, out),
-        Format::Vtt => vtt::write(transcript, out),
+        Format::Srt => srt::write(report, out),
+        Format::Vtt => vtt::write(report, out),
         Format::Json => json::write(report, out),
-        Format::Tsv => tsv::write(transcript, out),
-        Format::Csv => csv::write(transcript, out),
-        Format::Lrc => lrc::write(transcript, out),
+        Format::Tsv => tsv::write(report, out),
+        Format::Csv => csv::write(report, out),
+        Format::Lrc => lrc::write(report, out),
     }
 }
 
@@ -85,8 +87,11 @@ pub fn file_name(base: &Path, format: Format) -> PathBuf {
 /// # Errors
 /// An output error that names the file.
 pub fn write_file(report: &Report<'_>, format: Format, path: &Path) -> Result<()> {
-    write_whole(path, "choose another place with -of", &|out| write(report, format, out))
+    write_whole(path, OTHER_PLACE, &|out| write(report, format, out))
 }
+
+/// The remedy for a result of one recording that cannot be written.
+pub const OTHER_PLACE: &str = "choose another place with -of or --output-dir";
 
 /// Has `write` fill a file, which gets its name when it is whole.
 ///
@@ -100,19 +105,28 @@ pub fn write_whole(path: &Path, remedy: &str, write: &dyn Fn(&mut dyn Write) -> 
         let mut out = BufWriter::new(File::options().write(true).open(path).map_err(failed)?);
         return write(&mut out).and_then(|()| out.flush()).map_err(failed);
     }
-    let mut part = OsString::from(path);
-    part.push(".part");
-    let part = PathBuf::from(part);
-    let written = File::create(&part).and_then(|file| {
-        let mut out = BufWriter::new(file);
+    let fill = || {
+        let mut part = part_of(path)?;
+        let mut out = BufWriter::new(part.as_file_mut());
         write(&mut out)?;
         out.flush()?;
-        fs::rename(&part, path)
-    });
-    written.map_err(|error| {
-        let _ = fs::remove_file(&part);
-        failed(error)
-    })
+        drop(out);
+        part.persist(path).map_err(|error| error.error)?;
+        Ok(())
+    };
+    fill().map_err(failed)
+}
+
+/// A file in the folder of `path` that is removed unless it is given that name. Its own name is short, so that every
+/// name that fits can be written.
+fn part_of(path: &Path) -> io::Result<tempfile::NamedTempFile> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(".qasr-").suffix(".part");
+    // As any new file: the library's own choice is one that only the owner can read.
+    #[cfg(unix)]
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+    builder.tempfile_in(folder)
 }
 
 /// Whether a file can be written there, before work of hours is done for it.
@@ -124,12 +138,9 @@ pub fn try_place(path: &Path, remedy: &str) -> Result<()> {
     match fs::metadata(path) {
         Ok(metadata) if metadata.is_dir() => Err(failed(io::ErrorKind::IsADirectory.into())),
         Ok(metadata) if !metadata.is_file() => Ok(()),
-        _ => {
-            let mut part = OsString::from(path);
-            part.push(".part");
-            let part = PathBuf::from(part);
-            File::create(&part).and_then(|_| fs::remove_file(&part)).map_err(failed)
-        }
+        // A name that is too long or has no meaning here.
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(failed(error)),
+        _ => part_of(path).map(drop).map_err(failed),
     }
 }
 
@@ -142,8 +153,28 @@ fn clock(milliseconds: u64, separator: char) -> String {
 }
 
 /// The segments that say something: a subtitle without text only blinks.
-fn spoken(transcript: &Transcript) -> impl Iterator<Item = &Segment> {
-    transcript.segments.iter().filter(|segment| !segment.text.trim().is_empty())
+fn spoken<'a>(report: &Report<'a>) -> impl Iterator<Item = &'a Segment> {
+    report.transcript.segments.iter().filter(|segment| !segment.text.trim().is_empty())
+}
+
+/// A channel's name: left and right where there are two, else its number from 1.
+pub fn channel_label(channel: u16, channels: usize) -> String {
+    match (channel, channels) {
+        (0, 2) => "left".to_owned(),
+        (1, 2) => "right".to_owned(),
+        _ => format!("channel {}", u32::from(channel) + 1),
+    }
+}
+
+/// The channel that a segment was heard in. `None` where channels were not recognized one by one.
+fn channel_name(segment: &Segment, channels: usize) -> Option<String> {
+    segment.channel.map(|channel| channel_label(channel, channels))
+}
+
+/// The text of a segment on one line, after its channel in brackets where it has one.
+pub fn labelled(segment: &Segment, channels: usize) -> String {
+    let text = one_line(&segment.text);
+    channel_name(segment, channels).map_or(text.clone(), |name| format!("[{name}] {text}"))
 }
 
 /// The text on one line: line breaks and tabs would be read as the format's own.
@@ -167,6 +198,7 @@ mod tests {
             text: text.into(),
             tokens: vec![1, 2],
             complete: true,
+            channel: None,
         }
     }
 
@@ -191,7 +223,7 @@ mod tests {
         let transcript = transcript();
         let info = ModelInfo { name: "demo".into(), ..ModelInfo::default() };
         let model = ModelSummary::new(&info, None);
-        let report = Report { transcript: &transcript, model: &model, peak_rss_bytes: Some(1 << 20) };
+        let report = Report { transcript: &transcript, model: &model, peak_rss_bytes: Some(1 << 20), channels: 1 };
         let mut out = Vec::new();
         write(&report, format, &mut out).unwrap();
         String::from_utf8(out).unwrap()
@@ -262,7 +294,7 @@ mod tests {
     fn a_place_that_does_not_exist_is_an_output_error_naming_the_file() {
         let transcript = transcript();
         let model = ModelSummary::default();
-        let report = Report { transcript: &transcript, model: &model, peak_rss_bytes: None };
+        let report = Report { transcript: &transcript, model: &model, peak_rss_bytes: None, channels: 1 };
         let error = write_file(&report, Format::Txt, Path::new("/nowhere/at/all.txt")).unwrap_err();
         assert_eq!(error.kind(), qasr::error::ErrorKind::Output);
         assert!(error.to_string().contains("/nowhere/at/all.txt"), "{error}");

@@ -1,15 +1,14 @@
 //! Tab-separated values: start and end in milliseconds, text.
 
-use super::{one_line, spoken};
-use qasr::transcript::Transcript;
+use super::{Report, labelled, spoken};
 use std::io::{self, Write};
 
 /// A header line, then one line per spoken segment.
-pub fn write(transcript: &Transcript, out: &mut dyn Write) -> io::Result<()> {
+pub fn write(report: &Report<'_>, out: &mut dyn Write) -> io::Result<()> {
     writeln!(out, "start\tend\ttext")?;
-    for segment in spoken(transcript) {
+    for segment in spoken(report) {
         let (start, end) = (segment.start.milliseconds(), segment.end.milliseconds());
-        writeln!(out, "{start}\t{end}\t{}", one_line(&segment.text))?;
+        writeln!(out, "{start}\t{end}\t{}", labelled(segment, report.channels))?;
     }
     Ok(())
 }

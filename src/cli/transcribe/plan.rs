@@ -1,138 +1,24 @@
-//! `qasr transcribe`: recordings in, text out.
+//! Where every result goes, decided before any work: a place that cannot be written should not cost a transcription.
 
-use super::args::TranscribeArgs;
-use super::cost;
-use super::exit::{Exit, Tally};
-use super::messages::Messages;
-use super::output::{self, Format, ModelSummary, Report};
-use super::shared::OpenModel;
-use qasr::audio::{self, ReadOptions, Recording};
+use crate::cli::args::TranscribeArgs;
+use crate::cli::output::{self, Format};
 use qasr::error::{Error, Result};
-use qasr::units::{SAMPLE_RATE, SampleIndex};
-use qasr::{Model, Options, Progress, Transcript, transcribe};
-use std::cell::Cell;
 use std::collections::HashSet;
-use std::io::{self, IsTerminal, Write};
+use std::fs;
+use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
 
 /// One recording, and where its result goes.
 #[derive(Debug)]
-struct Job {
-    input: PathBuf,
+pub struct Job {
+    pub input: PathBuf,
     /// What standard output gets.
-    stdout: Format,
-    files: Vec<(Format, PathBuf)>,
+    pub stdout: Format,
+    pub files: Vec<(Format, PathBuf)>,
 }
 
-/// Runs the subcommand.
-pub fn run(args: &TranscribeArgs) -> Exit {
-    let messages = Messages::new(args.no_prints, args.progress);
-    let prepared = plan(args).and_then(|jobs| Ok((jobs, Transcriber::open(args, &messages)?)));
-    let (jobs, transcriber) = match prepared {
-        Ok(prepared) => prepared,
-        Err(error) => return messages.failure(&error),
-    };
-    let mut tally = Tally::default();
-    for job in &jobs {
-        tally.add(transcriber.run(job).unwrap_or_else(|error| messages.failure(&error)));
-        if transcriber.reader_is_gone.get() && jobs.iter().all(|job| job.files.is_empty()) {
-            break;
-        }
-    }
-    tally.exit()
-}
-
-/// What every recording shares.
-struct Transcriber<'a> {
-    args: &'a TranscribeArgs,
-    messages: &'a Messages,
-    model: Model,
-    summary: ModelSummary,
-    options: Options,
-    /// Nobody reads standard output any more (`qasr … | head`).
-    reader_is_gone: Cell<bool>,
-}
-
-impl<'a> Transcriber<'a> {
-    /// Opens the model once for all recordings.
-    fn open(args: &'a TranscribeArgs, messages: &'a Messages) -> Result<Self> {
-        let OpenModel { model, summary, .. } = args.model.open(messages)?;
-        let mut options = args.text.options();
-        // Times are those of the recording as it is, not of the part that is kept.
-        options.origin = SampleIndex(args.offset.saturating_mul(u64::from(SAMPLE_RATE)) / 1000);
-        Ok(Self { args, messages, model, summary, options, reader_is_gone: Cell::new(false) })
-    }
-
-    /// Transcribes one recording and puts the result everywhere it was asked for.
-    fn run(&self, job: &Job) -> Result<Exit> {
-        let name = display_name(&job.input);
-        let transcript = self.transcribe(&job.input, &name)?;
-        self.messages.clear_progress();
-        let report = Report { transcript: &transcript, model: &self.summary, peak_rss_bytes: cost::peak_rss_bytes() };
-        let mut tally = Tally::default();
-        // What can be written is written, even where something else cannot be.
-        let mut count = |written: Result<()>| match written {
-            Ok(()) => {}
-            Err(error) => tally.add(self.messages.failure(&error)),
-        };
-        count(self.print(&report, job.stdout));
-        for (format, path) in &job.files {
-            count(output::write_file(&report, *format, path).inspect(|()| {
-                self.messages.note(format_args!("{name}: wrote {}", path.display()));
-            }));
-        }
-        for warning in &transcript.warnings {
-            self.messages.warning(named(&name, &warning.message));
-        }
-        self.messages.note(format_args!("{name}: {}", cost::summary(&transcript)));
-        tally.add(if transcript.complete { Exit::Success } else { Exit::Incomplete });
-        Ok(tally.exit())
-    }
-
-    /// Prints the result in the given form. A reader that went away has what it wanted: no failure.
-    fn print(&self, report: &Report<'_>, format: Format) -> Result<()> {
-        let mut stdout = io::BufWriter::new(io::stdout().lock());
-        match output::write(report, format, &mut stdout).and_then(|()| stdout.flush()) {
-            Ok(()) => Ok(()),
-            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
-                self.reader_is_gone.set(true);
-                Ok(())
-            }
-            Err(error) => Err(Error::output(format!("cannot write the text to standard output: {error}"))),
-        }
-    }
-
-    fn transcribe(&self, input: &Path, name: &str) -> Result<Transcript> {
-        let started = Instant::now();
-        let recording = self.read(input)?;
-        let audio_time = started.elapsed();
-        self.messages.progress(name, 0, recording.pcm.len() as u64);
-        let mut show = |progress: Progress<'_>| self.messages.progress(name, progress.done.0, progress.total.0);
-        let mut transcript = transcribe(&self.model, &recording.pcm, &self.options, &mut show)?;
-        transcript.timings.load = self.model.load_time();
-        transcript.timings.audio = audio_time;
-        transcript.warnings.splice(0..0, recording.warnings);
-        Ok(transcript)
-    }
-
-    fn read(&self, input: &Path) -> Result<Recording> {
-        let milliseconds = |value: u64| (value > 0).then(|| Duration::from_millis(value));
-        let options = ReadOptions {
-            raw: self.args.raw.format(),
-            offset: milliseconds(self.args.offset),
-            duration: milliseconds(self.args.duration),
-        };
-        if is_stdin(input) {
-            audio::read_stream(io::stdin(), "standard input", &options)
-        } else {
-            audio::read_path(input, &options)
-        }
-    }
-}
-
-/// Where every result goes, decided before any work: a name that cannot work should not cost a transcription.
-fn plan(args: &TranscribeArgs) -> Result<Vec<Job>> {
+/// The jobs of a command line.
+pub fn plan(args: &TranscribeArgs) -> Result<Vec<Job>> {
     let inputs: Vec<&PathBuf> = args.files_by_flag.iter().chain(&args.files).collect();
     if inputs.iter().filter(|input| is_stdin(input)).count() > 1 {
         return Err(Error::usage("`-` was given twice, but standard input can be read only once"));
@@ -144,6 +30,23 @@ fn plan(args: &TranscribeArgs) -> Result<Vec<Job>> {
     }
     let formats = formats(args);
     let bases = &args.output_base;
+    if let Some(folder) = &args.output_dir {
+        if !bases.is_empty() {
+            return Err(Error::usage("--output-dir and -of both name the output files: give one of them"));
+        }
+        if formats.is_empty() {
+            return Err(Error::usage(
+                "--output-dir names a folder for output files, but no format was asked for: add -otxt, -osrt, -ovtt, \
+                 -ojson or -otsv",
+            ));
+        }
+        fs::create_dir_all(folder).map_err(|error| {
+            Error::output(format!(
+                "{}: cannot make the folder: {error}; name another with --output-dir",
+                folder.display()
+            ))
+        })?;
+    }
     if !bases.is_empty() && formats.is_empty() {
         return Err(Error::usage(
             "-of names output files, but no format was asked for: add -otxt, -osrt, -ovtt, -ojson or -otsv",
@@ -158,30 +61,43 @@ fn plan(args: &TranscribeArgs) -> Result<Vec<Job>> {
     }
     let mut jobs = Vec::new();
     for (index, input) in inputs.into_iter().enumerate() {
-        jobs.push(job(input, bases.get(index), &formats)?);
+        jobs.push(job(input, bases.get(index), args.output_dir.as_deref(), &formats)?);
     }
     check_names(&jobs)?;
+    for (_, path) in jobs.iter().flat_map(|job| &job.files) {
+        output::try_place(path, output::OTHER_PLACE)?;
+    }
     Ok(jobs)
 }
 
-fn job(input: &Path, base: Option<&PathBuf>, formats: &[Format]) -> Result<Job> {
+fn job(input: &Path, base: Option<&PathBuf>, folder: Option<&Path>, formats: &[Format]) -> Result<Job> {
     let mut job = Job { input: input.to_path_buf(), stdout: Format::Txt, files: Vec::new() };
-    match base {
-        Some(base) if base.as_os_str() == "-" => match formats {
+    if base.is_some_and(|base| base.as_os_str() == "-") {
+        match formats {
             [format] => job.stdout = *format,
             _ => return Err(Error::usage("`-of -` writes to standard output, which has room for one format only")),
-        },
-        None if is_stdin(input) && !formats.is_empty() => {
+        }
+        return Ok(job);
+    }
+    // `-of d/` names a folder.
+    let folder = folder.or(base.filter(|base| is_folder_name(base)).map(PathBuf::as_path));
+    let base = match (folder, base) {
+        _ if formats.is_empty() => return Ok(job),
+        (None, None) | (Some(_), _) if is_stdin(input) => {
             return Err(Error::usage(
                 "a recording from standard input has no name to give to its output files: add -of BASE",
             ));
         }
-        _ => {
-            let base = base.map_or(input, PathBuf::as_path);
-            job.files = formats.iter().map(|format| (*format, output::file_name(base, *format))).collect();
-        }
-    }
+        (Some(folder), _) => folder.join(input.file_name().unwrap_or(input.as_os_str())),
+        (None, base) => base.map_or(input, PathBuf::as_path).to_path_buf(),
+    };
+    job.files = formats.iter().map(|format| (*format, output::file_name(&base, *format))).collect();
     Ok(job)
+}
+
+/// True for a path that ends in a separator.
+fn is_folder_name(path: &Path) -> bool {
+    path.as_os_str().to_string_lossy().ends_with(std::path::is_separator)
 }
 
 /// No output may replace a recording, or the output of another recording.
@@ -231,20 +147,8 @@ fn formats(args: &TranscribeArgs) -> Vec<Format> {
     Format::ALL.into_iter().filter(|format| by_flag(*format) || by_name(*format)).collect()
 }
 
-fn is_stdin(input: &Path) -> bool {
+pub fn is_stdin(input: &Path) -> bool {
     input.as_os_str() == "-"
-}
-
-/// A warning behind the recording's name, which those from reading it carry already.
-fn named(name: &str, warning: &str) -> String {
-    match warning.strip_prefix(name) {
-        Some(rest) if rest.starts_with(": ") => warning.to_owned(),
-        _ => format!("{name}: {warning}"),
-    }
-}
-
-fn display_name(input: &Path) -> String {
-    if is_stdin(input) { "standard input".into() } else { input.display().to_string() }
 }
 
 #[cfg(test)]

@@ -1,0 +1,225 @@
+//! `qasr transcribe`: recordings in, text out, utterance by utterance.
+
+mod lanes;
+mod plan;
+mod printer;
+
+use super::args::TranscribeArgs;
+use super::cost;
+use super::exit::{Exit, Tally};
+use super::interrupt;
+use super::messages::Messages;
+use super::output::{self, Format, ModelSummary, Report};
+use super::shared::OpenModel;
+use lanes::Lanes;
+use plan::{Job, is_stdin, plan};
+use printer::Printer;
+use qasr::audio::{ReadOptions, live::Source};
+use qasr::error::{Error, ErrorKind, Result};
+use qasr::units::{SAMPLE_RATE, SampleIndex};
+use qasr::{Model, Options, Transcript, audio};
+use std::cell::Cell;
+use std::fs::File;
+use std::io;
+use std::path::Path;
+use std::time::Duration;
+
+/// Runs the subcommand.
+pub fn run(args: &TranscribeArgs) -> Exit {
+    let messages = Messages::new(args.no_prints, args.progress);
+    let prepared = plan(args).and_then(|jobs| {
+        printer::check(&jobs)?;
+        interrupt::install()?;
+        Ok((jobs, Run::open(args, &messages)?))
+    });
+    let (jobs, run) = match prepared {
+        Ok(prepared) => prepared,
+        Err(error) => return messages.failure(&error),
+    };
+    let mut tally = Tally::default();
+    for job in &jobs {
+        tally.add(run.job(job).unwrap_or_else(|error| messages.failure(&error)));
+        if interrupt::is_wanted() {
+            return Exit::Interrupted;
+        }
+        if run.reader_is_gone.get() && jobs.iter().all(|job| job.files.is_empty()) {
+            break;
+        }
+    }
+    tally.exit()
+}
+
+/// What all recordings of a command line have in common.
+struct Run<'a> {
+    args: &'a TranscribeArgs,
+    messages: &'a Messages,
+    model: Model,
+    summary: ModelSummary,
+    options: Options,
+    /// Nobody reads standard output any more (`qasr … | head`).
+    reader_is_gone: Cell<bool>,
+}
+
+impl<'a> Run<'a> {
+    /// Opens the model once for all recordings.
+    fn open(args: &'a TranscribeArgs, messages: &'a Messages) -> Result<Self> {
+        let OpenModel { model, summary, .. } = args.model.open(messages)?;
+        let mut options = args.text.options();
+        // Times are those of the recording as it is, not of the part that is kept.
+        options.origin = SampleIndex(args.offset.saturating_mul(u64::from(SAMPLE_RATE)) / 1000);
+        options.cancel = interrupt::cancel();
+        Ok(Self { args, messages, model, summary, options, reader_is_gone: Cell::new(false) })
+    }
+
+    /// Transcribes one recording and puts the result everywhere it was asked for: all of it, or what was finished when
+    /// the work was stopped.
+    fn job(&self, job: &Job) -> Result<Exit> {
+        let name = display_name(&job.input);
+        let mut lanes = self.lanes(&job.input)?;
+        let mut printer = Printer::new(job.stdout == Format::Txt);
+        let stopped = self.work(&name, job, &mut lanes, &mut printer).err();
+        self.messages.clear_progress();
+        let kind = stopped.as_ref().map(Error::kind);
+        let channels = lanes.count();
+        let transcript = lanes.into_transcript(self.model.load_time());
+        // Nothing was begun: there is no result, not even an empty one.
+        if let Some(error) =
+            stopped.as_ref().filter(|_| kind != Some(ErrorKind::Interrupted) && transcript.segments.is_empty())
+        {
+            return Err(error.clone());
+        }
+        let mut tally = Tally::default();
+        if let Some(error) = stopped.filter(|error| error.kind() != ErrorKind::Interrupted) {
+            printer.end_line();
+            tally.add(self.messages.failure(&error));
+        }
+        tally.add(self.report(job, &name, &transcript, channels, printer));
+        Ok(if kind == Some(ErrorKind::Interrupted) { Exit::Interrupted } else { tally.exit() })
+    }
+
+    /// Prints the rest, writes the files, reports warnings and the cost.
+    fn report(&self, job: &Job, name: &str, transcript: &Transcript, channels: usize, mut printer: Printer) -> Exit {
+        let peak_rss_bytes = cost::peak_rss_bytes();
+        let report = Report { transcript, model: &self.summary, peak_rss_bytes, channels };
+        let mut tally = Tally::default();
+        // What can be written is written, even where something else cannot be.
+        let mut count = |written: Result<()>| match written {
+            Ok(()) => {}
+            Err(error) => tally.add(self.messages.failure(&error)),
+        };
+        count(printer.finish(&report, job.stdout));
+        self.reader_is_gone.set(printer.is_gone());
+        for (format, path) in &job.files {
+            count(output::write_file(&report, *format, path).inspect(|()| {
+                self.messages.note(format_args!("{name}: wrote {}", path.display()));
+            }));
+        }
+        for warning in &transcript.warnings {
+            self.messages.warning(named(name, &warning.message));
+        }
+        self.messages.note(format_args!("{name}: {}", cost::summary(transcript)));
+        tally.add(if transcript.complete { Exit::Success } else { Exit::Incomplete });
+        tally.exit()
+    }
+
+    /// Gives the recording to the recognizer, block by block. An error leaves in `lanes` what was finished before it.
+    fn work(&self, name: &str, job: &Job, lanes: &mut Lanes, printer: &mut Printer) -> Result<()> {
+        loop {
+            if interrupt::is_wanted() {
+                return Err(interrupt::error());
+            }
+            let (done, expected) = lanes.position();
+            if !printer.is_on_screen() {
+                self.messages.position(name, done, expected);
+            }
+            let more = lanes.step(&mut |text| {
+                self.messages.clear_progress();
+                printer.add(text);
+            })?;
+            if !more {
+                if !printer.is_on_screen() {
+                    self.messages.progress(name, 1, 1);
+                }
+                return Ok(());
+            }
+            if printer.is_gone() && job.files.is_empty() {
+                return Ok(());
+            }
+        }
+    }
+
+    /// The recording as it is recognized: its channels as one, or one by one.
+    fn lanes(&self, input: &Path) -> Result<Lanes> {
+        if !self.args.split_channels {
+            let source = self.open_source(input, self.args.channel.0)?;
+            return Lanes::one(source, &self.model, &self.options);
+        }
+        // Every channel is decoded by itself, so standard input has to be kept.
+        let kept = is_stdin(input).then(keep_stdin).transpose()?;
+        let open = |channel| match &kept {
+            Some(kept) => {
+                let file = kept.reopen().map_err(|error| unkept(&error))?;
+                audio::open_stream(file, "standard input", &self.read_options(channel))
+            }
+            None => audio::open_path(input, &self.read_options(channel)),
+        };
+        Lanes::by_channel(open, &self.model, &self.options)
+    }
+
+    fn open_source(&self, input: &Path, channel: audio::Channel) -> Result<Source> {
+        let options = self.read_options(channel);
+        if is_stdin(input) {
+            audio::open_stream(io::stdin(), "standard input", &options)
+        } else {
+            audio::open_path(input, &options)
+        }
+    }
+
+    fn read_options(&self, channel: audio::Channel) -> ReadOptions {
+        let milliseconds = |value: u64| (value > 0).then(|| Duration::from_millis(value));
+        ReadOptions {
+            raw: self.args.raw.format(),
+            offset: milliseconds(self.args.offset),
+            duration: milliseconds(self.args.duration),
+            channel,
+            track: self.args.audio_track,
+        }
+    }
+}
+
+/// Standard input in a temporary file.
+fn keep_stdin() -> Result<tempfile::NamedTempFile> {
+    let mut kept = tempfile::NamedTempFile::new().map_err(|error| unkept(&error))?;
+    io::copy(&mut io::stdin().lock(), kept.as_file_mut() as &mut File).map_err(|error| unkept(&error))?;
+    Ok(kept)
+}
+
+fn unkept(error: &io::Error) -> Error {
+    Error::output(format!(
+        "standard input cannot be kept in a temporary file, which --split-channels needs: {error}; give the recording by name"
+    ))
+}
+
+/// A warning behind the recording's name, which those from reading it carry already.
+fn named(name: &str, warning: &str) -> String {
+    match warning.strip_prefix(name) {
+        Some(rest) if rest.starts_with(": ") => warning.to_owned(),
+        _ => format!("{name}: {warning}"),
+    }
+}
+
+fn display_name(input: &Path) -> String {
+    if is_stdin(input) { "standard input".into() } else { input.display().to_string() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_warning_names_the_recording_once() {
+        assert_eq!(named("s.wav", "s.wav: is damaged"), "s.wav: is damaged");
+        assert_eq!(named("s.wav", "0.0-2.0 s: cut"), "s.wav: 0.0-2.0 s: cut");
+        assert_eq!(named("s", "s.wav was cut"), "s: s.wav was cut");
+    }
+}
