@@ -100,7 +100,7 @@ impl Model {
         // Reading and repacking the decoder takes longest; everything else is done meanwhile.
         let mmap = options.mmap && !(options.repack && is_repacked(&decoder_file)?);
         let threads = worker_threads(options.threads, &decoder_config);
-        let load = ggml::llama::LoadOptions { mmap, repack: options.repack, gpu_layers: 0 };
+        let load = ggml::llama::LoadOptions { mmap, repack: options.repack };
         let (decoder, rest) = thread::scope(|scope| {
             let vocabulary = decoder_config.sizes.vocabulary as usize;
             let decoder = scope

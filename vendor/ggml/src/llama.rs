@@ -16,8 +16,6 @@ pub struct LoadOptions {
     pub mmap: bool,
     /// Copy weights into the layout the CPU multiplies fastest, where one exists for their type.
     pub repack: bool,
-    /// Layers to place on a GPU, where one is compiled in.
-    pub gpu_layers: u32,
 }
 
 /// Immutable weights and vocabulary.
@@ -48,7 +46,7 @@ impl Model {
         let mut params = unsafe { sys::llama_model_default_params() };
         params.load_mode = if options.mmap { sys::LLAMA_LOAD_MODE_MMAP } else { sys::LLAMA_LOAD_MODE_NONE };
         params.use_extra_bufts = options.repack;
-        params.n_gpu_layers = i32::try_from(options.gpu_layers).unwrap_or(i32::MAX);
+        params.n_gpu_layers = 0;
         let rows = i64::try_from(vocabulary).map_err(|_| Error::new("a vocabulary beyond all bounds"))?;
         let overrides = [
             override_text("tokenizer.ggml.model", "none")?,
