@@ -302,7 +302,8 @@ impl Told {
 
     fn print(&self, name: &str, words: usize, heard: &Heard) {
         let taken_back = heard.taken_back();
-        let groups: [(&str, fn(&Delay) -> bool); 3] =
+        type Choice = fn(&Delay) -> bool;
+        let groups: [(&str, Choice); 3] =
             [("exact", |_| true), ("before", |delay| !delay.is_last), ("last", |delay| delay.is_last)];
         for (group, is_in) in groups {
             let delays: Vec<&Delay> = self.delays.iter().filter(|delay| is_in(delay)).collect();

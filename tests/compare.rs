@@ -2,6 +2,7 @@
 //! whisper.cpp process, and interrupted.
 
 mod command;
+mod optional;
 
 use command::{Finished, Scratch, qasr};
 use serde_json::Value;
@@ -324,7 +325,7 @@ fn the_worst_round_is_judged_and_only_rounds_that_were_asked_for() {
 #[test]
 fn whisper_cpp_runs_as_a_process_of_its_own() {
     let Ok(whisper) = std::env::var("QASR_WHISPER_CLI") else {
-        eprintln!("skipped: QASR_WHISPER_CLI names no whisper-cli (scripts/test builds one and sets it)");
+        optional::skip("QASR_WHISPER_CLI names no whisper-cli (scripts/test builds one and sets it)");
         return;
     };
     let folder = Path::new(&whisper).parent().unwrap().to_path_buf();

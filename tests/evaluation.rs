@@ -1,6 +1,7 @@
 //! A model over a manifest through the library's public face, with the demo model.
 
 mod command;
+mod optional;
 
 use command::{Scratch, wav};
 use qasr::evaluation::{
@@ -350,11 +351,7 @@ fn a_journal_goes_on_with_the_same_only() {
 
 #[test]
 fn the_projects_own_lists_are_manifests_as_they_are() {
-    let shared = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared");
-    if !shared.is_dir() {
-        eprintln!("skipped: {} is not there", shared.display());
-        return;
-    }
+    let Some(shared) = optional::shared("") else { return };
     for (list, files, with_truth) in [
         ("digits/strings_dev.tsv", None, 0),
         ("digits/strings_test_seen.tsv", None, 0),

@@ -1,6 +1,8 @@
 //! Live audio from bytes: what arrives in pieces is what the file would have given, as soon as it is there, and nothing
 //! is lost.
 
+mod optional;
+
 use qasr::audio::live::{self, Block, Source};
 use qasr::audio::{RawFormat, ReadOptions, read_stream};
 use qasr::{Error, ErrorKind};
@@ -122,11 +124,7 @@ fn a_stream_gives_the_samples_of_the_file() {
 
 #[test]
 fn a_stream_gives_the_samples_of_every_file_of_the_full_table() {
-    let shared = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/audio/formats");
-    if !shared.is_dir() {
-        eprintln!("skipped: no {} here", shared.display());
-        return;
-    }
+    let Some(shared) = optional::shared("audio/formats") else { return };
     for (folder, least) in [("good", 110), ("codecs", 90), ("bad", 150), ("sizes", 30)] {
         let compared = compare_folder(&shared.join(folder));
         assert!(compared >= least, "{folder}: {compared} compared");

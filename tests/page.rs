@@ -1,6 +1,7 @@
 //! Pages in a real browser: nothing is wider than a phone, nothing is cut off, nothing is fetched.
 
 mod command;
+mod optional;
 
 use command::{Scratch, qasr};
 use qasr::report::plot::{Axis, Bar, Point, Series, Strip, bars, lines, pareto, strip};
@@ -139,7 +140,7 @@ fn kit() -> Page {
 #[test]
 fn pages_fit_a_phone_and_a_screen_and_need_nothing_else() {
     let Some(browser) = browser() else {
-        eprintln!("skipped: there is no browser (scripts/setup tests installs chromium; or name one in QASR_CHROMIUM)");
+        optional::skip("there is no browser (scripts/setup tests installs chromium; or name one in QASR_CHROMIUM)");
         return;
     };
     let scratch = Scratch::new("page");

@@ -1,6 +1,7 @@
 //! Recordings at other rates than 16 kHz: log-mel features after our resampling against those after the official
 //! package's, whose values quant-tests/reference/resample.py stored.
 
+mod optional;
 mod signals;
 
 use qasr::audio::{Pcm16k, RawFormat, ReadOptions, read_path, read_stream};
@@ -99,12 +100,8 @@ fn features_after_resampling_are_the_official_ones() {
 
 #[test]
 fn features_of_the_full_table_are_the_official_ones() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/audio/formats");
-    if folder.join("formats.tsv").exists() {
-        assert_eq!(compare(&["full"], &folder), 12);
-    } else {
-        eprintln!("skipped: resampling of the full table of formats, which is not at ../shared/audio/formats");
-    }
+    let Some(folder) = optional::shared("audio/formats") else { return };
+    assert_eq!(compare(&["full"], &folder), 12);
 }
 
 /// The comparison is worth something only if the usual mistakes fall through it.

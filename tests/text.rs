@@ -2,6 +2,8 @@
 //! quant-tests/reference/text.py), with the demo vocabulary always and with the published one where it lies beside
 //! the checkout; and properties that hold for any text.
 
+mod optional;
+
 use qasr::text::language::Language;
 use qasr::text::prompt::{ControlTokens, Prompt};
 use qasr::text::{Detokenizer, Tokenizer, Vocabulary, answer, repetition};
@@ -65,14 +67,9 @@ fn demo() -> Tokenizer {
     Tokenizer::new(vocabulary(&directory, &added, 512)).unwrap()
 }
 
-/// `None`, and a line on stderr, where the published files are not beside the checkout.
+/// `None`, and a line on standard error, where the published files are not beside the checkout.
 fn published() -> Option<Vocabulary> {
-    let directory = root("../shared/model/Qwen3-ASR-0.6B");
-    if !directory.join("merges.txt").exists() {
-        // Not `eprintln!`: the test harness would keep the line to itself.
-        let _ = writeln!(std::io::stderr(), "skipped: no published vocabulary in {}", directory.display());
-        return None;
-    }
+    let directory = optional::shared("model/Qwen3-ASR-0.6B")?;
     let configuration = json(&directory.join("tokenizer_config.json"));
     let added = configuration["added_tokens_decoder"].as_object().unwrap().iter();
     let added: Vec<(u32, String, bool)> = added

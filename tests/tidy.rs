@@ -157,6 +157,19 @@ fn unsafe_code_stands_only_under_vendor_and_every_package_inherits_the_lints() {
     }
 }
 
+/// A test that looks for it in its own way is neither counted as skipped nor run by `.ci/run` as if it were not there.
+#[test]
+fn only_one_function_looks_for_the_folder_beside_the_checkout() {
+    let finder = root().join("tests/optional/mod.rs");
+    for path in rust_files(&root()).into_iter().filter(|path| *path != finder) {
+        for (number, line) in read(&path).lines().enumerate() {
+            let code = line.split("//").next().unwrap_or_default();
+            let place = format!("{}:{}", path.display(), number + 1);
+            assert!(!code.contains(concat!("..", "/shared")), "{place}: use `find` or `shared` of tests/optional");
+        }
+    }
+}
+
 #[test]
 fn the_pin_is_written_once() {
     let pin = read(&root().join("vendor/ggml-sys/Cargo.toml"));

@@ -1,5 +1,8 @@
 //! The built command on small processes: what runs in which order, what is filed, and what is void.
 
+#[path = "../../tests/optional/mod.rs"]
+mod optional;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -17,7 +20,7 @@ impl Bench {
             output.is_ok_and(|output| String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).contains("GNU"))
         });
         if !gnu {
-            eprintln!("skipped: {test} needs GNU time");
+            optional::skip("GNU time is missing");
             return None;
         }
         let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(test);

@@ -1,8 +1,8 @@
 //! A trained checkpoint with a vocabulary of its own, where the folder beside the checkout has it.
 
 mod common;
-
-use std::path::Path;
+#[path = "../../tests/optional/mod.rs"]
+mod optional;
 
 use common::fresh_dir;
 use qasr_convert::{Arch, ConvertOptions, Head, Recipe, convert};
@@ -11,11 +11,7 @@ use qasr_format::{Gguf, Value};
 /// Nothing of the published model may be assumed: 512 tokens with other numbers, other rope sections, bf16 on disk.
 #[test]
 fn the_digits_checkpoint_keeps_its_own_ids() {
-    let checkpoint = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/digits-model");
-    if !checkpoint.is_dir() {
-        eprintln!("skipped: no ../shared/digits-model beside the checkout");
-        return;
-    }
+    let Some(checkpoint) = optional::shared("digits-model") else { return };
     let dir = fresh_dir("digits");
     let mut options = ConvertOptions::new(&checkpoint, &dir, Recipe::F16);
     options.arch = Arch::Qwen3Vl;

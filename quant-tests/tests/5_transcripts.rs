@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{Checks, KINDS, change_scales, convert, demo_checkpoint, open, say, shared};
+use common::{Checks, KINDS, change_scales, convert, demo_checkpoint, open, optional};
 use qasr::ModelFiles;
 use qasr::endpoint::Detector;
 use qasr::evaluation::{EvaluationOptions, FileResult, Manifest, Summary, compare, run};
@@ -15,13 +15,10 @@ fn heldout() -> Manifest {
     Manifest::read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("speech/heldout/manifest.tsv")).unwrap()
 }
 
-/// The digit strings of both lists; `None`, and a line on stderr, where they are not there.
+/// The digit strings of both lists; `None`, reported, where they are not there.
 fn strings() -> Option<Manifest> {
-    let [dev, test] = ["strings_dev", "strings_test_seen"].map(|list| shared(&format!("digits/{list}.tsv")));
-    if !dev.is_file() {
-        say("skipped: transcripts of digit strings: ../shared/digits is not there");
-        return None;
-    }
+    let folder = optional::shared("digits")?;
+    let [dev, test] = ["strings_dev", "strings_test_seen"].map(|list| folder.join(format!("{list}.tsv")));
     let mut all = Manifest::read(&dev).unwrap();
     all.entries.extend(Manifest::read(&test).unwrap().entries);
     all.entries.iter_mut().for_each(|entry| entry.language = Language::find("English"));

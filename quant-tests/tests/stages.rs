@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{Subject, check_checkpoint, convert, open, say, subjects};
+use common::{Subject, check_checkpoint, committed, convert, open, say, subjects};
 use qasr::Model;
 use qasr::mel::{LogMel, log_mel};
 use qasr::model::decoder::Input;
@@ -19,8 +19,8 @@ const LOGITS_COSINE: f64 = 0.9999;
 const NEAR_TIE: f32 = 1e-3;
 
 /// Runs `check` on a model of each subject, at f32.
-fn with_models(test: &str, check: impl Fn(&Subject, &Model)) {
-    for subject in subjects(test) {
+fn with_models(check: impl Fn(&Subject, &Model)) {
+    for subject in subjects() {
         check_checkpoint(&subject.checkpoint, subject.golden.checkpoint_sha256());
         let (_folder, files) = convert(&subject.checkpoint, "f32");
         check(&subject, &open(&files));
@@ -41,7 +41,7 @@ fn worst_row(golden: &Golden, clip: &Clip, ours: &[f32]) -> f64 {
 
 #[test]
 fn encoder_rows_agree() {
-    with_models("encoder rows", |subject, model| {
+    with_models(|subject, model| {
         let mut worst = (1.0, "");
         for clip in subject.golden.clips() {
             let mel = log_mel(&subject.golden.samples(clip).unwrap());
@@ -68,7 +68,7 @@ fn encoder_rows_agree() {
 /// The comparison above is worth something only if the usual mistakes fall through it.
 #[test]
 fn the_usual_mistakes_are_noticed() {
-    let subject = &subjects("known mistakes")[0];
+    let subject = &committed()[0];
     let (_folder, files) = convert(&subject.checkpoint, "f32");
     let model = open(&files);
     let encode = |name: &str, change: &dyn Fn(&mut LogMel)| {
@@ -100,7 +100,7 @@ fn prompt(model: &Model, context: &str, language: Option<&str>) -> Prompt {
 
 #[test]
 fn prompts_agree() {
-    with_models("prompts", |subject, model| {
+    with_models(|subject, model| {
         let mut count = 0;
         let asked = subject.golden.prompt_texts().iter().map(|p| (&p.context, &p.language, &p.before, &p.after));
         let decoded = subject.golden.clips().iter().flat_map(|clip| &clip.prompts);
@@ -142,7 +142,7 @@ fn decode(subject: &Subject, model: &Model, clip: &Clip, expected: &Decoded, row
 
 #[test]
 fn decoder_logits_and_tokens_agree() {
-    with_models("decoder", |subject, model| {
+    with_models(|subject, model| {
         let (mut worst, mut divergence, mut distance, mut tokens, mut prompts) = (1.0_f64, 0.0_f64, 0.0_f64, 0, 0);
         for clip in subject.golden.clips().iter().filter(|clip| !clip.prompts.is_empty()) {
             let mel = log_mel(&subject.golden.samples(clip).unwrap());

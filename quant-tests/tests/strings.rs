@@ -3,13 +3,14 @@
 
 mod common;
 
-use common::{check_checkpoint, convert, demo_checkpoint, open, say, shared};
+use common::{check_checkpoint, convert, demo_checkpoint, open, optional, say};
 use qasr::audio::{ReadOptions, read_path};
 use qasr::endpoint::Detector;
 use qasr::{Model, Options, transcribe};
 use quant_tests::golden::committed_folder;
 use quant_tests::metrics::word_errors;
 use quant_tests::strings::{Spoken, Strings};
+use std::path::Path;
 
 /// Percentage points that q8_0 may differ from f32 in word error rate, over both lists together.
 const Q8_0_POINTS: f64 = 0.5;
@@ -18,20 +19,16 @@ fn strings() -> Strings {
     Strings::open(&committed_folder().join("digits/strings.json")).unwrap()
 }
 
-fn model(kind: &str) -> Option<Model> {
+fn model(kind: &str) -> Model {
     let checkpoint = demo_checkpoint();
-    if !shared("digits/strings").is_dir() {
-        say(&format!("skipped: digit strings at {kind}: ../shared/digits is not there"));
-        return None;
-    }
     check_checkpoint(&checkpoint, &strings().checkpoint_sha256);
     let (_folder, files) = convert(&checkpoint, kind);
-    Some(open(&files))
+    open(&files)
 }
 
 /// Language and text; with `Detector::Off` as the official package hears it: whole.
-fn hear(model: &Model, spoken: &Spoken, detector: Detector) -> (String, String) {
-    let recording = read_path(&shared("digits").join(&spoken.file), &ReadOptions::default()).unwrap();
+fn hear(model: &Model, folder: &Path, spoken: &Spoken, detector: Detector) -> (String, String) {
+    let recording = read_path(&folder.join(&spoken.file), &ReadOptions::default()).unwrap();
     let mut options = Options::default();
     options.detector = detector;
     let transcript = transcribe(model, &recording.pcm, &options, &mut |_| {}).unwrap();
@@ -41,10 +38,11 @@ fn hear(model: &Model, spoken: &Spoken, detector: Detector) -> (String, String) 
 
 #[test]
 fn f32_tells_the_official_text() {
-    let Some(model) = model("f32") else { return };
+    let Some(folder) = optional::shared("digits") else { return };
+    let model = model("f32");
     for (list, rows) in &strings().lists {
         for spoken in rows {
-            let heard = hear(&model, spoken, Detector::Off);
+            let heard = hear(&model, &folder, spoken, Detector::Off);
             assert_eq!(heard, (spoken.language.clone(), spoken.text.clone()), "{}", spoken.file);
         }
         let closest = rows.iter().map(|spoken| spoken.smallest_margin).fold(f32::INFINITY, f32::min);
@@ -54,14 +52,15 @@ fn f32_tells_the_official_text() {
 
 #[test]
 fn quantized_word_error_rates() {
+    let Some(folder) = optional::shared("digits") else { return };
     let mut rates = Vec::new();
     for kind in ["f32", "q8_0", "q4_0"] {
-        let Some(model) = model(kind) else { return };
+        let model = model(kind);
         let (mut all, mut line) = ((0, 0), format!("strings, {kind}:"));
         for (list, rows) in &strings().lists {
             let (mut errors, mut words, mut same) = (0, 0, 0);
             for spoken in rows {
-                let (_, text) = hear(&model, spoken, Detector::Off);
+                let (_, text) = hear(&model, &folder, spoken, Detector::Off);
                 let (wrong, count) = word_errors(&spoken.truth, &text);
                 errors += wrong;
                 words += count;

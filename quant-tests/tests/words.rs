@@ -4,13 +4,14 @@
 
 mod common;
 
-use common::{convert, open, say, shared};
+use common::{convert, open, optional, say};
 use qasr::audio::{Pcm16k, ReadOptions, read_path};
 use qasr::endpoint::Detector;
 use qasr::{Model, Options, transcribe};
 use quant_tests::metrics::word_errors;
 use std::collections::HashMap;
 use std::fs;
+use std::path::Path;
 
 /// Percentage points by which q8_0 may differ from f32, over all lists together.
 const Q8_0_POINTS: f64 = 0.5;
@@ -24,8 +25,8 @@ struct Clip {
 }
 
 /// The clips of a list whose word the model can know.
-fn clips(list: &str) -> Vec<Clip> {
-    let text = fs::read_to_string(shared(&format!("digits/{list}.tsv"))).unwrap();
+fn clips(folder: &Path, list: &str) -> Vec<Clip> {
+    let text = fs::read_to_string(folder.join(format!("{list}.tsv"))).unwrap();
     let mut lines = text.lines();
     let head: Vec<&str> = lines.next().unwrap().split('\t').collect();
     let column = |name: &str| head.iter().position(|field| *field == name).unwrap();
@@ -59,17 +60,14 @@ fn measure(model: &Model, list: &[Clip], packs: &HashMap<String, Pcm16k>) -> (us
 
 #[test]
 fn word_error_rates_of_single_words() {
+    let Some(folder) = optional::shared("digits") else { return };
     let checkpoint = common::demo_checkpoint();
-    if !shared("digits/dev.tsv").is_file() {
-        say("skipped: single words: ../shared/digits is not there");
-        return;
-    }
-    let lists = ["dev", "test", "test_seen"].map(|name| (name, clips(name)));
+    let lists = ["dev", "test", "test_seen"].map(|name| (name, clips(&folder, name)));
     let mut packs = HashMap::new();
     for clip in lists.iter().flat_map(|(_, clips)| clips) {
         packs
             .entry(clip.pack.clone())
-            .or_insert_with(|| read_path(&shared("digits").join(&clip.pack), &ReadOptions::default()).unwrap().pcm);
+            .or_insert_with(|| read_path(&folder.join(&clip.pack), &ReadOptions::default()).unwrap().pcm);
     }
     let mut rates = Vec::new();
     for kind in ["f32", "q8_0", "q4_0"] {

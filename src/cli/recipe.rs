@@ -240,7 +240,7 @@ fn parse_size(typed: &str) -> std::result::Result<u64, String> {
         _ => return Err(wrong()),
     };
     let bytes = number.parse::<f64>().map_err(|_| wrong())? * factor;
-    if bytes >= 1.0 && bytes < 1e15 { Ok(bytes as u64) } else { Err(wrong()) }
+    if (1.0..1e15).contains(&bytes) { Ok(bytes as u64) } else { Err(wrong()) }
 }
 
 fn parse_divergence(typed: &str) -> std::result::Result<f64, String> {

@@ -3,6 +3,9 @@
 // Every test binary has its own copy of this module and uses a part of it.
 #![allow(dead_code)]
 
+#[path = "../../../tests/optional/mod.rs"]
+pub mod optional;
+
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
@@ -38,23 +41,25 @@ pub fn say(line: &str) {
     let _ = writeln!(std::io::stderr(), "{line}");
 }
 
-/// The optional shared material beside the checkout.
-pub fn shared(part: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared").join(part)
+/// The committed tiny checkpoint and the digits model.
+pub fn committed() -> Vec<Subject> {
+    let tiny = committed_folder().join("tiny");
+    let golden = Golden::committed("digits").unwrap();
+    vec![
+        Subject {
+            name: "tiny (committed)".into(),
+            golden: Golden::open(&tiny).unwrap(),
+            checkpoint: tiny.join("checkpoint"),
+        },
+        Subject { name: "digits".into(), golden, checkpoint: demo_checkpoint() },
+    ]
 }
 
-/// The committed tiny checkpoint, always; the digits model and the containers of `QASR_REFERENCE_DIR` when present.
-pub fn subjects(test: &str) -> Vec<Subject> {
-    let tiny = committed_folder().join("tiny");
-    let mut found = vec![Subject {
-        name: "tiny (committed)".into(),
-        golden: Golden::open(&tiny).unwrap(),
-        checkpoint: tiny.join("checkpoint"),
-    }];
-    let golden = Golden::committed("digits").unwrap();
-    found.push(Subject { name: "digits".into(), golden, checkpoint: demo_checkpoint() });
+/// Those of [`committed`] and, where they are present, the containers of `QASR_REFERENCE_DIR`.
+pub fn subjects() -> Vec<Subject> {
+    let mut found = committed();
     let (Some(references), Some(checkpoints)) = (folder("QASR_REFERENCE_DIR"), folder("QASR_CHECKPOINT_DIR")) else {
-        say(&format!("skipped: {test} with large references: set QASR_REFERENCE_DIR and QASR_CHECKPOINT_DIR"));
+        optional::skip("large references: set QASR_REFERENCE_DIR and QASR_CHECKPOINT_DIR");
         return found;
     };
     for entry in std::fs::read_dir(&references).unwrap().flatten() {
@@ -64,7 +69,7 @@ pub fn subjects(test: &str) -> Vec<Subject> {
             continue;
         }
         if !checkpoint.join("config.json").is_file() {
-            say(&format!("skipped: {test} with {name}: {} is no checkpoint", checkpoint.display()));
+            optional::skip(&format!("{name}: {} is no checkpoint", checkpoint.display()));
             continue;
         }
         found.push(Subject { name, golden: Golden::open(&entry.path()).unwrap(), checkpoint });
@@ -217,14 +222,11 @@ fn f16_times(bits: u16, factor: f64) -> u16 {
     sign | ((exponent + carry) as u16) << 10 | fraction
 }
 
-/// The first `most` digit strings of a list (`strings_dev`, `strings_test_seen`); `None`, and a line on stderr, where
+/// The first `most` digit strings of a list (`strings_dev`, `strings_test_seen`); `None`, reported, where
 /// `../shared/digits` is not there.
 pub fn strings(list: &str, most: usize) -> Option<Vec<Clip>> {
-    let folder = shared("digits");
-    let Ok(table) = std::fs::read_to_string(folder.join(format!("{list}.tsv"))) else {
-        say(&format!("skipped: {list}: ../shared/digits is not there"));
-        return None;
-    };
+    let folder = optional::shared("digits")?;
+    let table = std::fs::read_to_string(folder.join(format!("{list}.tsv"))).unwrap();
     let mut lines = table.lines().map(|line| line.split('\t').collect::<Vec<_>>());
     let head = lines.next().unwrap();
     let [file, text] = ["file", "text"].map(|name| head.iter().position(|field| *field == name).unwrap());
