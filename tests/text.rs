@@ -143,7 +143,7 @@ fn control_text_in_the_context_text_stays_text() {
 fn answers_are_parsed_as_in_the_official_package() {
     for case in list(&golden("parse")) {
         let forced = case["forced"].as_str().map(|name| Language::get(name).unwrap());
-        let answer = answer::parse(text(&case["raw"]), forced.as_ref());
+        let answer = answer::parse(text(&case["raw"]), forced.as_ref(), true);
         let expected = (text(&case["answer"][0]), text(&case["answer"][1]));
         assert_eq!((answer.language.as_str(), answer.text.as_str()), expected, "{case}");
     }

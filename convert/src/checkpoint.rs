@@ -4,10 +4,12 @@ use std::collections::{BTreeSet, HashMap};
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use qasr_format::pointer;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use crate::error::{ConvertError, Result};
+use crate::folder;
 use crate::safetensors;
 use crate::store::{SourceTensor, Store};
 
@@ -22,14 +24,18 @@ pub struct Checkpoint {
     dir: PathBuf,
     store: Store,
     tensors: Vec<SourceTensor>,
+    notes: Vec<String>,
+    warnings: Vec<String>,
 }
 
 impl Checkpoint {
     /// Opens the directory `dir`: `model.safetensors`, or the files that `model.safetensors.index.json` names, or all
-    /// of `model*.safetensors`.
+    /// of `model*.safetensors`. That is the order of transformers, which does not open the index where
+    /// `model.safetensors` is there.
     ///
     /// # Errors
-    /// When there are no weights, a file is damaged, a tensor is in two files, or the index and the files disagree.
+    /// When there are no weights, a file is missing or damaged, a tensor is in two files, or the index that is used and
+    /// the files disagree.
     pub fn open(dir: &Path) -> Result<Self> {
         if !dir.is_dir() {
             return Err(ConvertError::checkpoint(format!(
@@ -37,30 +43,28 @@ impl Checkpoint {
                 dir.display()
             )));
         }
-        let index_path = dir.join("model.safetensors.index.json");
-        let index = if index_path.is_file() { Some(read_index(&index_path)?) } else { None };
-        let names = match &index {
-            Some(index) => index.values().cloned().collect::<BTreeSet<String>>().into_iter().collect(),
-            None => weight_file_names(dir)?,
-        };
+        let Weights { names, index } = Weights::find(dir)?;
+        let (notes, warnings) = folder::unused(dir, &names);
         let mut files = Vec::new();
         let mut tensors: Vec<SourceTensor> = Vec::new();
         let mut holder: HashMap<String, usize> = HashMap::new();
+        let mut buffers: Vec<String> = Vec::new();
         let mut problems = Vec::new();
         for (i, name) in names.iter().enumerate() {
-            let (file, listed) = safetensors::open(&dir.join(name), i)?;
-            for tensor in listed {
-                if let Some(other) = holder.insert(tensor.name.clone(), i) {
-                    problems.push(format!("'{}' is in {} and in {name}", tensor.name, names[other]));
+            let opened = safetensors::open(&dir.join(name), i)?;
+            for tensor in opened.tensors.iter().map(|tensor| &tensor.name).chain(&opened.buffers) {
+                if let Some(other) = holder.insert(tensor.clone(), i) {
+                    problems.push(format!("'{tensor}' is in {} and in {name}", names[other]));
                 }
-                if let Some(promised) = index.as_ref().and_then(|index| index.get(&tensor.name))
+                if let Some(promised) = index.as_ref().and_then(|index| index.get(tensor))
                     && promised != name
                 {
-                    problems.push(format!("'{}' is in {name}, but the index says {promised}", tensor.name));
+                    problems.push(format!("'{tensor}' is in {name}, but the index says {promised}"));
                 }
-                tensors.push(tensor);
             }
-            files.push(file);
+            tensors.extend(opened.tensors);
+            buffers.extend(opened.buffers);
+            files.push(opened.file);
         }
         for (tensor, file) in index.iter().flatten() {
             if !holder.contains_key(tensor) {
@@ -69,14 +73,35 @@ impl Checkpoint {
         }
         if !problems.is_empty() {
             problems.sort();
+            let files =
+                if index.is_some() { format!("{INDEX} and the weight files") } else { "the weight files".into() };
             return Err(ConvertError::checkpoint(format!(
-                "{}: the weight files contradict each other:",
+                "{}: {files} contradict each other; download the whole checkpoint again, or leave only the files of one \
+                 checkpoint:",
                 dir.display()
             ))
             .with_items(problems));
         }
         tensors.sort_by(|a, b| a.name.cmp(&b.name));
-        Ok(Self { dir: dir.to_path_buf(), store: Store { files }, tensors })
+        let mut checkpoint = Self { dir: dir.to_path_buf(), store: Store { files }, tensors, notes, warnings };
+        buffers.sort();
+        if let Some(first) = buffers.first() {
+            let count = buffers.len();
+            checkpoint
+                .notes
+                .push(format!("{count} buffers that the model computes by itself, such as '{first}', were left out"));
+        }
+        Ok(checkpoint)
+    }
+
+    /// Good to know about what was and was not used.
+    pub fn notes(&self) -> &[String] {
+        &self.notes
+    }
+
+    /// What is in the directory, was not used, and may change what the model says.
+    pub fn warnings(&self) -> &[String] {
+        &self.warnings
     }
 
     /// The directory.
@@ -96,12 +121,14 @@ impl Checkpoint {
 
     /// A fingerprint of everything conversion depends on: SHA-256 over one line per file, `<sha256>  <name>`, sorted
     /// by name, which is what `sha256sum FILES | sha256sum` prints. Also the SHA-256 of each file, in that form.
+    /// `rare` are files that only some checkpoints need.
     ///
     /// # Errors
     /// When a file cannot be read. `progress` is told how many bytes have been hashed.
-    pub fn fingerprint(&self, progress: &mut dyn FnMut(u64)) -> Result<(String, Vec<String>)> {
+    pub fn fingerprint(&self, rare: &[&str], progress: &mut dyn FnMut(u64)) -> Result<(String, Vec<String>)> {
+        let meta = META_FILES.iter().chain(rare);
         let mut names: Vec<String> =
-            META_FILES.iter().filter(|name| self.dir.join(name).is_file()).map(|&name| name.to_owned()).collect();
+            meta.filter(|name| self.dir.join(name).is_file()).map(|&name| name.to_owned()).collect();
         for file in &self.store.files {
             names.extend(file.path.file_name().map(|name| name.to_string_lossy().into_owned()));
         }
@@ -154,24 +181,48 @@ fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// `model.safetensors`, or else every `model*.safetensors`, sorted.
-fn weight_file_names(dir: &Path) -> Result<Vec<String>> {
-    if dir.join("model.safetensors").is_file() {
-        return Ok(vec!["model.safetensors".to_owned()]);
+/// The file that holds all weights, where there is one.
+pub(crate) const SINGLE: &str = "model.safetensors";
+/// The file that says which of several weight files holds which tensor.
+pub(crate) const INDEX: &str = "model.safetensors.index.json";
+
+/// Which files hold the weights.
+struct Weights {
+    /// Sorted.
+    names: Vec<String>,
+    /// Tensor → file, if that was read.
+    index: Option<HashMap<String, String>>,
+}
+
+impl Weights {
+    fn find(dir: &Path) -> Result<Self> {
+        if dir.join(SINGLE).is_file() {
+            return Ok(Self { names: vec![SINGLE.to_owned()], index: None });
+        }
+        let index_path = dir.join(INDEX);
+        if index_path.is_file() {
+            let index = read_index(&index_path)?;
+            let names: Vec<String> = index.values().cloned().collect::<BTreeSet<String>>().into_iter().collect();
+            let missing: Vec<_> = names.iter().filter(|name| !dir.join(name).is_file()).cloned().collect();
+            if !missing.is_empty() {
+                let tensors = index.values().filter(|file| missing.contains(file)).count();
+                let what = format!("{INDEX} puts {tensors} of {} tensors there", index.len());
+                return Err(folder::missing_shards(dir, &missing, &what));
+            }
+            return Ok(Self { names, index: Some(index) });
+        }
+        let mut names = folder::file_names(dir)?;
+        names.retain(|name| name.starts_with("model") && name.ends_with(".safetensors") && dir.join(name).is_file());
+        if names.is_empty() {
+            return Err(folder::without_weights(dir));
+        }
+        let missing = folder::gaps(&names);
+        if !missing.is_empty() {
+            let what = format!("the names of the others, such as {}, count it", names[0]);
+            return Err(folder::missing_shards(dir, &missing, &what));
+        }
+        Ok(Self { names, index: None })
     }
-    let entries = fs::read_dir(dir).map_err(|e| ConvertError::unreadable(dir, &e))?;
-    let mut names: Vec<String> = entries
-        .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
-        .filter(|name| name.starts_with("model") && name.ends_with(".safetensors"))
-        .collect();
-    names.sort();
-    if names.is_empty() {
-        return Err(ConvertError::checkpoint(format!(
-            "{}: holds no model.safetensors; give the directory of a downloaded checkpoint",
-            dir.display()
-        )));
-    }
-    Ok(names)
 }
 
 /// Tensor → file, as the index says it. File names must be plain: an index cannot point outside its directory.
@@ -199,7 +250,11 @@ pub(crate) fn read_text(path: &Path) -> Result<String> {
     if len > MAX_TEXT {
         return Err(ConvertError::checkpoint(format!("{}: {len} bytes are too many for this file", path.display())));
     }
-    fs::read_to_string(path).map_err(|e| ConvertError::unreadable(path, &e))
+    let text = fs::read_to_string(path).map_err(|e| ConvertError::unreadable(path, &e))?;
+    if pointer::is_pointer(text.as_bytes()) {
+        return Err(ConvertError::checkpoint(format!("{}: {}", path.display(), pointer::ADVICE)));
+    }
+    Ok(text)
 }
 
 /// The content of a JSON file.

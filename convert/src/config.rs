@@ -33,8 +33,8 @@ pub struct ModelConfig {
     pub rms_epsilon: f64,
     /// How many rotary pairs belong to time, height, width; the "-hf" checkpoints do not say.
     pub rope_sections: Option<[i32; 3]>,
-    /// Whether the output head may be left out because it is the token table.
-    pub is_tied: bool,
+    /// Whether the token table is the output head.
+    pub tying: Tying,
     /// Languages by name, if listed.
     pub languages: Vec<String>,
     /// Tokens that end the answer, if `generation_config.json` lists them.
@@ -97,14 +97,21 @@ impl ModelConfig {
         let rms_epsilon = text.number(&["rms_norm_eps"]);
         text.only("attention_bias", &Value::Bool(false));
         text.only("hidden_act", &Value::from("silu"));
+        text.only("use_sliding_window", &Value::Bool(false));
         let rope = ["rope_parameters", "rope_scaling"].into_iter().map(|key| &root["text_config"][key]);
         let rope = rope.into_iter().find(|value| value.is_object()).unwrap_or(&Value::Null);
+        // Later versions may write one object for each kind of layer; there is one kind.
+        let rope = if rope["full_attention"].is_object() { &rope["full_attention"] } else { rope };
         let rope_theta = match rope["rope_theta"].as_f64() {
             Some(theta) => theta,
             None => text.number(&["rope_theta"]),
         };
-        if let Some(kind) = rope["rope_type"].as_str().filter(|&kind| kind != "default") {
-            problems.push(format!("text_config.rope_scaling.rope_type is '{kind}', but only 'default' is supported"));
+        // Older versions say `type`, and `mrope` where the sections are all that differs.
+        for kind in ["rope_type", "type"].iter().filter_map(|key| rope[key].as_str()) {
+            if !["default", "mrope"].contains(&kind) {
+                problems
+                    .push(format!("text_config.rope_scaling.rope_type is '{kind}', but only 'default' is supported"));
+            }
         }
         let rope_sections = sections(&rope["mrope_section"], decoder.head_width, &mut problems);
         check_sizes(&decoder, &encoder, encoder_heads, n_window, n_window_infer, &mut problems);
@@ -115,7 +122,6 @@ impl ModelConfig {
             );
         }
 
-        let tied = [&json, root, &root["text_config"]].map(|section| &section["tie_word_embeddings"]);
         let generation = find_json(&dir.join("generation_config.json"))?.unwrap_or_default();
         let languages = json["support_languages"].as_array().into_iter().flatten();
         Ok(Self {
@@ -128,12 +134,41 @@ impl ModelConfig {
             rope_theta,
             rms_epsilon,
             rope_sections,
-            is_tied: tied.into_iter().all(|flag| flag.as_bool() != Some(false)),
+            tying: Tying {
+                root: json["tie_word_embeddings"].as_bool(),
+                thinker: root["tie_word_embeddings"].as_bool(),
+                text: root["text_config"]["tie_word_embeddings"].as_bool(),
+            },
             languages: languages.filter_map(|name| name.as_str().map(str::to_owned)).collect(),
             end_tokens: end_tokens(&generation["eos_token_id"], decoder.vocabulary, dir)?,
             temperature: generation["temperature"].as_f64(),
             licence: licence(dir),
         })
+    }
+}
+
+/// `tie_word_embeddings`, wherever the configuration says it. The two official programs read it differently:
+/// `docs/MODEL.md` has what was seen.
+#[derive(Debug, Clone, Copy)]
+pub struct Tying {
+    root: Option<bool>,
+    thinker: Option<bool>,
+    text: Option<bool>,
+}
+
+impl Tying {
+    /// Whether the token table is used even where another head is stored. The official package obeys the text model's
+    /// flag and ties after loading; the port inside transformers keeps a head that is stored and differs.
+    pub fn replaces_head(self, is_port: bool) -> bool {
+        !is_port && self.text == Some(true)
+    }
+
+    /// Whether a checkpoint without a head is incomplete.
+    pub fn needs_head(self, is_port: bool) -> bool {
+        if is_port {
+            return self.root == Some(false);
+        }
+        self.text != Some(true) && [self.root, self.thinker, self.text].contains(&Some(false))
     }
 }
 

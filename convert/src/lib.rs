@@ -8,6 +8,7 @@ mod checkpoint;
 mod config;
 pub mod distance;
 mod error;
+mod folder;
 mod header;
 mod importance;
 mod inspect;
@@ -128,6 +129,8 @@ pub enum Head {
     Absent,
     /// It equalled the token table and was dropped.
     Dropped,
+    /// It differed from the token table and was dropped all the same: the checkpoint's settings put the table there.
+    Replaced,
     /// It differs from the token table and was written.
     Written,
     /// There is one; a dry run does not compare it.
@@ -151,6 +154,10 @@ pub struct Report {
     pub source_sha256: String,
     /// Licence recorded.
     pub licence: Option<String>,
+    /// Good to know about the source: names that were read differently, files and tensors that were not used.
+    pub notes: Vec<String>,
+    /// What lies beside the source's weights, was not used, and may change what the model says.
+    pub warnings: Vec<String>,
     /// How far each tensor is from its source; empty in a dry run.
     pub errors: Vec<TensorError>,
     /// What became of the importance matrix, if one was given.
@@ -206,10 +213,15 @@ fn check_name(name: &str) -> Result<()> {
     Ok(())
 }
 
-/// The last part of the path, with `.` and links resolved.
+/// The last part of the path, with `.` and links resolved; for a snapshot in a Hugging Face cache
+/// (`models--Qwen--Qwen3-ASR-0.6B/snapshots/HASH`) the repository's name.
 fn directory_name(dir: &Path) -> Result<String> {
     let path = fs::canonicalize(dir).map_err(|e| ConvertError::unreadable(dir, &e))?;
-    Ok(path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default())
+    let part = |path: &Path| path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let repository = path.parent().filter(|parent| part(parent) == "snapshots").and_then(Path::parent).map(part);
+    let repository = repository.as_deref().and_then(|folder| folder.strip_prefix("models--"));
+    let name = repository.and_then(|owner_and_name| owner_and_name.rsplit("--").next()).filter(|name| !name.is_empty());
+    Ok(name.map_or_else(|| part(&path), str::to_owned))
 }
 
 /// Converts a checkpoint. Both files get their names only when both are complete and were compared with the
@@ -221,14 +233,17 @@ pub fn convert(options: &ConvertOptions, progress: &mut dyn FnMut(Progress)) -> 
     let Prepared { importance, checkpoint, config, vocabulary, mut plan } = prepare(options)?;
     let threads = thread_count(options.threads)?;
     let licence = options.licence.clone().or_else(|| config.licence.clone());
+    let notes = [checkpoint.notes(), &plan.notes, &vocabulary.notes].concat();
+    let warnings = checkpoint.warnings().to_vec();
     if options.dry_run {
         let head = if plan.has_head() { Head::NotCompared } else { Head::Absent };
-        return Ok(Report { licence, importance, ..Report::planned(plan, head) });
+        return Ok(Report { licence, importance, notes, warnings, ..Report::planned(plan, head) });
     }
     let store = checkpoint.store();
     let total = store.bytes();
-    let (source_sha256, source_files) = checkpoint
-        .fingerprint(&mut |done| progress(Progress { stage: Stage::Hash, done: done.min(total), total, name: "" }))?;
+    let (source_sha256, source_files) = checkpoint.fingerprint(&vocabulary.rare_files, &mut |done| {
+        progress(Progress { stage: Stage::Hash, done: done.min(total), total, name: "" })
+    })?;
     let head = drop_equal_head(store, &mut plan)?;
     let facts = Facts {
         config: &config,
@@ -240,7 +255,8 @@ pub fn convert(options: &ConvertOptions, progress: &mut dyn FnMut(Progress)) -> 
         making: Making { types: &options.types, importance: importance.as_ref() },
     };
     let keys = [header::decoder_keys(&plan, &facts), header::encoder_keys(&plan, &facts)];
-    let report = Report { licence, importance: importance.clone(), source_sha256, ..Report::planned(plan, head) };
+    let importance = importance.clone();
+    let report = Report { licence, importance, notes, warnings, source_sha256, ..Report::planned(plan, head) };
     write_pair(store, keys, threads, report, progress)
 }
 
@@ -255,6 +271,8 @@ impl Report {
             is_replacement: [false; 2],
             source_sha256: String::new(),
             licence: None,
+            notes: Vec::new(),
+            warnings: Vec::new(),
             errors: Vec::new(),
             importance: None,
             rounded_twice: String::new(),
@@ -278,7 +296,7 @@ fn write_pair(
     mut report: Report,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<Report> {
-    if let Some(used) = report.importance.as_mut().filter(|_| report.head == Head::Dropped) {
+    if let Some(used) = report.importance.as_mut().filter(|_| matches!(report.head, Head::Dropped | Head::Replaced)) {
         used.missing.retain(|name| name != OUTPUT);
     }
     let files = [&report.plan.decoder, &report.plan.encoder];
@@ -337,7 +355,7 @@ fn source_bytes(file: &FilePlan) -> u64 {
     file.tensors.iter().map(bytes).sum()
 }
 
-/// Takes the output head out of the plan if it holds the same numbers as the token table.
+/// Takes the output head out of the plan if it holds the same numbers as the token table, or the table replaces it.
 fn drop_equal_head(store: &Store, plan: &mut Plan) -> Result<Head> {
     let source = |name: &str| {
         plan.decoder.tensors.iter().find(|tensor| tensor.target.name == name).and_then(|tensor| match &tensor.source {
@@ -348,9 +366,11 @@ fn drop_equal_head(store: &Store, plan: &mut Plan) -> Result<Head> {
     let (Some(table), Some(head)) = (source(TOKEN_EMBD), source(OUTPUT)) else {
         return Ok(Head::Absent);
     };
-    if !write::are_equal(store, table, head)? {
-        return Ok(Head::Written);
-    }
+    let outcome = match write::are_equal(store, table, head)? {
+        true => Head::Dropped,
+        false if plan.ties_head => Head::Replaced,
+        false => return Ok(Head::Written),
+    };
     plan.decoder.tensors.retain(|tensor| tensor.target.name != OUTPUT);
-    Ok(Head::Dropped)
+    Ok(outcome)
 }

@@ -5,6 +5,12 @@
 //! port inside transformers (the "-hf" ones) use `model.audio_tower.`, `model.multi_modal_projector.linear_{1,2}.`
 //! for the projector and `model.language_model.` for the decoder; that port's own conversion script renames exactly
 //! these prefixes and nothing below them.
+//!
+//! What training programs put around these names is taken away first: a prefix that (nearly) every name has, such as
+//! `base_model.model.`, and the names of wrappers, such as `_orig_mod.` ([`Naming`]).
+
+use std::borrow::Cow;
+use std::collections::HashMap;
 
 use qasr_format::schema::tensors::{self as names, Which, decoder_part as d, encoder_layer_part as e};
 
@@ -40,6 +46,123 @@ pub fn map_name(name: &str) -> Option<(Target, String)> {
         return decoder(rest);
     }
     (name == "lm_head.weight").then(|| (Target::Decoder, names::OUTPUT.to_owned()))
+}
+
+/// How the names of one checkpoint are read: what is around the names of the two families.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Naming {
+    /// Taken away at the beginning.
+    prefix: String,
+    /// Put there instead: the published family without its first word is what the model without its wrapper saves.
+    lacking: &'static str,
+    /// Names that had the prefix, and all names.
+    counts: [usize; 2],
+    /// Wrappers whose names were taken out.
+    wrappers: Vec<&'static str>,
+}
+
+/// Parts of a name that torch puts around a module which it compiles, spreads over machines or computes again.
+const WRAPPERS: [&str; 3] = ["_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module"];
+
+/// The first word of the published family.
+const THINKER: &str = "thinker.";
+
+impl Naming {
+    /// The reading that gives most of `names` a place in our files; the plain one where no other gives more.
+    pub(crate) fn find<'a>(names: impl Iterator<Item = &'a str> + Clone) -> Self {
+        let mut naming = Self { counts: [0, names.clone().count()], ..Self::default() };
+        if names.clone().all(|name| map_name(name).is_some()) {
+            return naming;
+        }
+        let is_in = |wrapper: &&str| names.clone().any(|name| name.split('.').any(|part| part == *wrapper));
+        naming.wrappers = WRAPPERS.into_iter().filter(is_in).collect();
+        let bare: Vec<_> = names.map(without_wrappers).collect();
+        let mut votes: HashMap<(&str, &'static str), usize> = HashMap::new();
+        for name in &bare {
+            let starts = std::iter::once(0).chain(name.match_indices('.').map(|(at, _)| at + 1));
+            for (prefix, rest) in starts.map(|start| name.split_at(start)) {
+                if map_name(rest).is_some() {
+                    *votes.entry((prefix, "")).or_default() += 1;
+                }
+                if published(rest).is_some() {
+                    *votes.entry((prefix, THINKER)).or_default() += 1;
+                }
+            }
+        }
+        // Equal numbers: the names as they are before others, and as little as possible taken away.
+        let order = |(prefix, lacking): (&str, &str), votes: usize| {
+            (
+                votes,
+                std::cmp::Reverse(lacking.len()),
+                std::cmp::Reverse(prefix.len()),
+                std::cmp::Reverse(prefix.to_owned()),
+            )
+        };
+        if let Some((&(prefix, lacking), &count)) = votes.iter().max_by_key(|&(&reading, &votes)| order(reading, votes))
+        {
+            (naming.prefix, naming.lacking, naming.counts[0]) = (prefix.to_owned(), lacking, count);
+        }
+        naming
+    }
+
+    /// The file and the name that the checkpoint's tensor `name` gets. A name without the prefix is read as it is.
+    pub(crate) fn map(&self, name: &str) -> Option<(Target, String)> {
+        let bare = if self.wrappers.is_empty() { Cow::Borrowed(name) } else { without_wrappers(name) };
+        let stripped = bare.strip_prefix(self.prefix.as_str()).and_then(|rest| match self.lacking {
+            "" => map_name(rest),
+            _ => published(rest),
+        });
+        stripped.or_else(|| map_name(&bare))
+    }
+
+    /// What to say about names that are not those of the two families.
+    pub(crate) fn notes(&self) -> Vec<String> {
+        let mut notes = Vec::new();
+        let [with, all] = self.counts;
+        if !self.prefix.is_empty() {
+            notes.push(format!("{with} of {all} tensor names begin with '{}', which was left out", self.prefix));
+        }
+        if !self.lacking.is_empty() {
+            notes.push(format!("{with} of {all} tensor names lack '{}' and were read as if they had it", self.lacking));
+        }
+        for wrapper in &self.wrappers {
+            notes.push(format!("'{wrapper}.' was left out of the tensor names"));
+        }
+        notes
+    }
+}
+
+/// The name without the parts that wrappers put into it.
+fn without_wrappers(name: &str) -> Cow<'_, str> {
+    if !name.split('.').any(|part| WRAPPERS.contains(&part)) {
+        return Cow::Borrowed(name);
+    }
+    name.split('.').filter(|part| !WRAPPERS.contains(part)).collect::<Vec<_>>().join(".").into()
+}
+
+/// Whether the tensor is a buffer that the official code computes by itself and does not read: rotary frequencies,
+/// positions, sinusoids, counters. Older programs stored them.
+pub(crate) fn is_buffer(name: &str) -> bool {
+    let last = name.rsplit('.').next().unwrap_or(name);
+    BUFFERS.contains(&last)
+}
+
+/// Last parts of the names of such buffers.
+const BUFFERS: [&str; 9] = [
+    "inv_freq",
+    "original_inv_freq",
+    "cos_cached",
+    "sin_cached",
+    "position_ids",
+    "positional_embedding",
+    "num_batches_tracked",
+    "masked_bias",
+    "mel_filters",
+];
+
+/// Whether the tensor is one half of an adapter, or the matrix that an adapter is added to.
+pub(crate) fn is_of_adapter(name: &str) -> bool {
+    name.split('.').any(|part| part.starts_with("lora_") || part == "base_layer")
 }
 
 /// Names of the published family, behind `thinker.`.
@@ -169,6 +292,89 @@ mod tests {
             assert_eq!(mapped(published), target);
             assert_eq!(mapped(hf), target);
         }
+    }
+
+    fn read(names: &[&str]) -> (Vec<String>, String) {
+        let naming = Naming::find(names.iter().copied());
+        let target = |name: &&str| naming.map(name).map_or_else(|| "-".to_owned(), |(_, name)| name);
+        (names.iter().map(target).collect(), naming.notes().join("; "))
+    }
+
+    const PUBLISHED: [&str; 4] = [
+        "thinker.model.norm.weight",
+        "thinker.audio_tower.proj1.bias",
+        "thinker.audio_tower.layers.1.fc2.weight",
+        "thinker.lm_head.weight",
+    ];
+    const PORT: [&str; 4] = [
+        "model.language_model.norm.weight",
+        "model.multi_modal_projector.linear_1.bias",
+        "model.audio_tower.layers.1.fc2.weight",
+        "lm_head.weight",
+    ];
+    const OURS: [&str; 4] = ["output_norm.weight", "mm.a.mlp.1.bias", "a.blk.1.ffn_down.weight", "output.weight"];
+
+    #[test]
+    fn names_as_they_should_be_are_read_as_they_are() {
+        for names in [PUBLISHED, PORT] {
+            assert_eq!(read(&names), (OURS.map(str::to_owned).to_vec(), String::new()));
+        }
+    }
+
+    #[test]
+    fn any_common_prefix_is_left_out_and_reported() {
+        for prefix in ["module.", "model.", "base_model.model.", "thinker.", "a.b.c.d.", "_orig_mod.module.", "x."] {
+            for names in [PUBLISHED, PORT] {
+                let long = names.map(|name| format!("{prefix}{name}"));
+                let (found, notes) = read(&long.each_ref().map(String::as_str));
+                assert_eq!(found, OURS, "{long:?}");
+                let kept = prefix.trim_start_matches("_orig_mod.");
+                assert!(notes.contains(&format!("4 of 4 tensor names begin with '{kept}'")), "{long:?}: {notes}");
+                assert_eq!(notes.contains("'_orig_mod.' was left out"), prefix != kept, "{notes}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_published_family_may_lack_its_first_word() {
+        for prefix in ["", "module."] {
+            let short = PUBLISHED.map(|name| name.replace("thinker.", prefix));
+            let (found, notes) = read(&short.each_ref().map(String::as_str));
+            assert_eq!(found, OURS, "{short:?}");
+            assert!(notes.contains("4 of 4 tensor names lack 'thinker.'"), "{notes}");
+        }
+    }
+
+    #[test]
+    fn wrappers_inside_of_names_are_left_out() {
+        let names = ["thinker._orig_mod.model._fsdp_wrapped_module.norm.weight", "thinker.lm_head.weight"];
+        let (found, notes) = read(&names);
+        assert_eq!(found, ["output_norm.weight", "output.weight"]);
+        assert!(notes.contains("'_orig_mod.'") && notes.contains("'_fsdp_wrapped_module.'"), "{notes}");
+    }
+
+    #[test]
+    fn strangers_beside_known_names_stay_strangers() {
+        let names = [PUBLISHED[0], PUBLISHED[1], "thinker.talker.x.weight", "student.thinker.model.norm.weight"];
+        assert_eq!(
+            read(&names),
+            (["output_norm.weight", "mm.a.mlp.1.bias", "-", "-"].map(str::to_owned).to_vec(), String::new())
+        );
+        let names =
+            ["m.thinker.model.norm.weight", "m.thinker.audio_tower.proj1.bias", "thinker.lm_head.weight", "m.x.weight"];
+        assert_eq!(read(&names).0, ["output_norm.weight", "mm.a.mlp.1.bias", "output.weight", "-"]);
+    }
+
+    #[test]
+    fn buffers_and_adapters_are_known_by_their_last_parts() {
+        for name in ["thinker.model.rotary_emb.inv_freq", "inv_freq", "x.positional_embedding.positional_embedding"] {
+            assert!(is_buffer(name), "{name}");
+        }
+        for name in ["x.inv_freq.weight", "thinker.model.norm.weight", "my_inv_freq"] {
+            assert!(!is_buffer(name), "{name}");
+        }
+        assert!(is_of_adapter("base_model.model.x.q_proj.lora_A.default.weight"));
+        assert!(is_of_adapter("x.q_proj.base_layer.weight") && !is_of_adapter("x.q_proj.weight"));
     }
 
     #[test]

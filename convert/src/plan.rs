@@ -13,7 +13,8 @@ use qasr_format::schema::tensors as names;
 use crate::checkpoint::Checkpoint;
 use crate::config::ModelConfig;
 use crate::error::{ConvertError, Result};
-use crate::map::{Target, map_name};
+use crate::folder;
+use crate::map::{Naming, Target, is_of_adapter};
 use crate::recipe::{Choice, Recipe};
 use crate::store::SourceTensor;
 use crate::types::{Chooser, TypePlan};
@@ -125,6 +126,10 @@ pub struct Plan {
     pub decoder: FilePlan,
     /// The mmproj file.
     pub encoder: FilePlan,
+    /// Whether the token table is the output head, whatever head the checkpoint stores.
+    pub(crate) ties_head: bool,
+    /// Good to know about the tensors' names.
+    pub(crate) notes: Vec<String>,
 }
 
 impl Plan {
@@ -143,6 +148,8 @@ impl Plan {
             arch,
             decoder: file("", types.decoder, decoder_label, decoder),
             encoder: file("mmproj-", types.encoder, encoder_label, encoder),
+            ties_head: false,
+            notes: Vec::new(),
         }
     }
 
@@ -151,7 +158,8 @@ impl Plan {
         self.decoder.tensors.iter().chain(&self.encoder.tensors)
     }
 
-    /// Whether the checkpoint has an output head of its own; it is dropped at writing if it equals the token table.
+    /// Whether the checkpoint has an output head of its own; it is dropped at writing if it equals the token table, or
+    /// if its settings put the token table there.
     pub fn has_head(&self) -> bool {
         self.decoder.tensors.iter().any(|tensor| tensor.target.name == names::OUTPUT)
     }
@@ -172,8 +180,11 @@ impl fmt::Display for Plan {
                     Some(wanted) => format!("instead of {wanted}: {}", tensor.choice.reason),
                     None => tensor.choice.reason.to_owned(),
                 };
-                let note =
-                    if tensor.target.name == names::OUTPUT { " (dropped if equal to the token table)" } else { "" };
+                let note = match tensor.target.name == names::OUTPUT {
+                    true if self.ties_head => " (dropped: config.json puts the token table there)",
+                    true => " (dropped if equal to the token table)",
+                    false => "",
+                };
                 writeln!(
                     f,
                     "  {:<28} {:<6} {:<16} {:>11}  {source}  [{reason}]{note}",
@@ -210,8 +221,15 @@ pub(crate) struct Wanted<'a> {
 pub(crate) fn make(checkpoint: &Checkpoint, config: &ModelConfig, wanted: Wanted) -> Result<Plan> {
     let mut problems = Vec::new();
     let mut sources: HashMap<(Target, String), &SourceTensor> = HashMap::new();
+    let all_names = checkpoint.tensors().iter().map(|tensor| tensor.name.as_str());
+    if let Some(name) = all_names.clone().find(|name| is_of_adapter(name)) {
+        return Err(folder::unmerged(checkpoint.dir(), name));
+    }
+    // The two families differ in what they do with a head beside a tied table: see `Tying`.
+    let is_port = all_names.clone().any(|name| name.contains("language_model."));
+    let naming = Naming::find(all_names);
     for tensor in checkpoint.tensors() {
-        let Some(target) = map_name(&tensor.name) else {
+        let Some(target) = naming.map(&tensor.name) else {
             problems.push(format!("unmapped: '{}' {:?} is no tensor of a Qwen3-ASR model", tensor.name, tensor.shape));
             continue;
         };
@@ -221,7 +239,7 @@ pub(crate) fn make(checkpoint: &Checkpoint, config: &ModelConfig, wanted: Wanted
     }
     let mut decoder_tensors = config.decoder.tensors();
     let head = (Target::Decoder, names::OUTPUT.to_owned());
-    if sources.contains_key(&head) || !config.is_tied {
+    if sources.contains_key(&head) || config.tying.needs_head(is_port) {
         decoder_tensors.push((head.1, vec![config.decoder.width, config.decoder.vocabulary]));
     }
     let mut chooser = Chooser::new(wanted.types);
@@ -264,7 +282,8 @@ pub(crate) fn make(checkpoint: &Checkpoint, config: &ModelConfig, wanted: Wanted
         .with_items(problems));
     }
     chooser.finish()?;
-    Ok(Plan::new(wanted, decoder, encoder))
+    let ties_head = config.tying.replaces_head(is_port);
+    Ok(Plan { ties_head, notes: naming.notes(), ..Plan::new(wanted, decoder, encoder) })
 }
 
 /// The checkpoint's order is the reverse of ours. Convolution biases are [channels] there and [1, 1, channels] here.

@@ -74,6 +74,10 @@ pub fn tell(report: &Report, source: &str, messages: &Messages) {
     match report.head {
         Head::Dropped => messages.note("the output head equals the token table and was left out"),
         Head::Written => messages.note("the output head differs from the token table and was written"),
+        Head::Replaced => messages.warning(
+            "the checkpoint's own output head was left out: text_config.tie_word_embeddings in config.json puts the token \
+             table in its place, which the official code does too",
+        ),
         Head::Absent | Head::NotCompared => {}
     }
     for line in plan.decoder.fallbacks().iter().chain(&plan.encoder.fallbacks()) {
@@ -94,8 +98,10 @@ pub fn tell(report: &Report, source: &str, messages: &Messages) {
     }
 }
 
-/// What makes the values better or worse than the types alone would.
+/// How the source was read, and what makes the values better or worse than the types alone would.
 pub fn tell_quality(report: &Report, messages: &Messages) {
+    report.notes.iter().for_each(|note| messages.note(note));
+    report.warnings.iter().for_each(|warning| messages.warning(warning));
     if !report.rounded_twice.is_empty() {
         messages.warning(format_args!(
             "the source has fewer than 16 bits ({}), so quality is lost twice; start from f32, bf16 or f16 if there is such a pair",

@@ -1,8 +1,8 @@
 //! The pair of files a model is: the decoder and, beside it, the `mmproj` with the audio encoder.
 
 use crate::error::{Error, Result};
-use qasr_format::Gguf;
 use qasr_format::schema::{decoder, encoder, general};
+use qasr_format::{Gguf, GgufError};
 use std::path::{Path, PathBuf};
 
 /// The two files of one model.
@@ -36,7 +36,7 @@ impl ModelFiles {
         let mut beside = gguf_files(folder)?;
         beside.retain(|candidate| candidate.file_name() != decoder.file_name());
         let (named, others): (Vec<_>, Vec<_>) = beside.into_iter().partition(|candidate| is_named_encoder(candidate));
-        let named = encoders(named);
+        let (named, mut unreadable) = encoders(named);
         // Types of one encoder, or a single one: the decoder's width would not choose between them.
         let is_one_width = named.windows(2).all(|pair| pair[0].1 == pair[1].1);
         if is_one_width
@@ -47,10 +47,19 @@ impl ModelFiles {
         let width = decoder_width(&decoder)?;
         let mut fitting = of_width(named, width);
         if fitting.is_empty() {
-            fitting = of_width(encoders(others), width);
+            let (others, more) = encoders(others);
+            unreadable.extend(more);
+            fitting = of_width(others, width);
         }
         match likest(fitting, &decoder).as_slice() {
             [encoder] => Ok(Self { decoder, encoder: encoder.clone() }),
+            [] if !unreadable.is_empty() => Err(refuse_unreadable(
+                &unreadable,
+                &format!(
+                    "{} has no other audio encoder beside it: fetch the file or convert the checkpoint again",
+                    decoder.display()
+                ),
+            )),
             [] => Err(Error::model(format!(
                 "{} has no audio encoder beside it: put its mmproj-*.gguf into {} or name it with --mmproj",
                 decoder.display(),
@@ -88,6 +97,8 @@ fn gguf_files(folder: &Path) -> Result<Vec<PathBuf>> {
     let mut files: Vec<_> = entries
         .filter_map(|entry| entry.ok().map(|entry| entry.path()))
         .filter(|path| path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("gguf")))
+        // Hidden files are no models: macOS puts `._NAME` beside every file on foreign disks.
+        .filter(|path| path.file_name().is_some_and(|name| !name.to_string_lossy().starts_with('.')))
         .collect();
     files.sort();
     Ok(files)
@@ -110,9 +121,21 @@ fn only_decoder_in(folder: &Path) -> Result<PathBuf> {
     let mut decoders = gguf_files(folder)?;
     decoders.retain(|path| !is_named_encoder(path));
     if decoders.len() > 1 {
-        decoders.retain(|path| {
-            Gguf::open(path).is_ok_and(|header| architecture(&header).is_some_and(|name| name != encoder::ARCHITECTURE))
+        let mut unreadable = Vec::new();
+        decoders.retain(|path| match Gguf::open(path) {
+            Ok(header) => architecture(&header).is_some_and(|name| name != encoder::ARCHITECTURE),
+            Err(error) => {
+                unreadable.push(error);
+                false
+            }
         });
+        // It may be the model that is meant: another one does not take its place without a word.
+        if !unreadable.is_empty() {
+            return Err(refuse_unreadable(
+                &unreadable,
+                "fetch the file or convert the checkpoint again; or remove it, or name the decoder file instead of the folder",
+            ));
+        }
     }
     match decoders.as_slice() {
         [decoder] => Ok(decoder.clone()),
@@ -128,9 +151,22 @@ fn only_decoder_in(folder: &Path) -> Result<PathBuf> {
     }
 }
 
+/// The sentence about files that cannot be read where one is needed: the first with its fault, the others by name, and
+/// what to do.
+fn refuse_unreadable(errors: &[GgufError], advice: &str) -> Error {
+    let others: Vec<_> = errors.iter().skip(1).map(|error| error.path().to_path_buf()).collect();
+    let first = errors.first().map(ToString::to_string).unwrap_or_default();
+    let others = if others.is_empty() { String::new() } else { format!(" (nor can {} be read)", names(&others)) };
+    Error::model(format!("{first}{others}; {advice}"))
+}
+
+/// What converters put into the names of encoders, and how people write it.
+const ENCODER_NAMES: [&str; 3] = ["mmproj", "mm-proj", "mm_proj"];
+
 /// Whether the file has the name that converters give to encoders.
 fn is_named_encoder(path: &Path) -> bool {
-    path.file_name().is_some_and(|name| name.to_string_lossy().to_lowercase().contains("mmproj"))
+    let name = path.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
+    ENCODER_NAMES.iter().any(|part| name.contains(part))
 }
 
 fn architecture(header: &Gguf) -> Option<&str> {
@@ -155,15 +191,23 @@ fn decoder_width(path: &Path) -> Result<Option<u32>> {
     Ok(header.u32(&format!("{name}.{}", decoder::EMBEDDING_LENGTH)).ok())
 }
 
-/// Those that say they are a Qwen3-ASR encoder, and the width of the rows they give when they say that.
-fn encoders(paths: Vec<PathBuf>) -> Vec<(PathBuf, Option<u32>)> {
-    let opened = paths.into_iter().filter_map(|path| Gguf::open(&path).ok().map(|header| (path, header)));
-    let of_this_kind = opened.filter(|(_, header)| {
-        let projector = header.str(encoder::PROJECTOR_TYPE).or_else(|_| header.str(encoder::PROJECTOR_TYPE_PLAIN));
-        architecture(header) == Some(encoder::ARCHITECTURE)
-            && projector.is_ok_and(|name| name == encoder::PROJECTOR_VALUE)
-    });
-    of_this_kind.map(|(path, header)| (path, header.u32(encoder::PROJECTION_DIM).ok())).collect()
+/// Those that say they are a Qwen3-ASR encoder, and the width of the rows they give when they say that; and why others
+/// could not be read.
+fn encoders(paths: Vec<PathBuf>) -> (Vec<(PathBuf, Option<u32>)>, Vec<GgufError>) {
+    let (mut found, mut unreadable) = (Vec::new(), Vec::new());
+    for path in paths {
+        match Gguf::open(&path) {
+            Ok(header) if is_our_encoder(&header) => found.push((path, header.u32(encoder::PROJECTION_DIM).ok())),
+            Ok(_) => {}
+            Err(error) => unreadable.push(error),
+        }
+    }
+    (found, unreadable)
+}
+
+fn is_our_encoder(header: &Gguf) -> bool {
+    let projector = header.str(encoder::PROJECTOR_TYPE).or_else(|_| header.str(encoder::PROJECTOR_TYPE_PLAIN));
+    architecture(header) == Some(encoder::ARCHITECTURE) && projector.is_ok_and(|name| name == encoder::PROJECTOR_VALUE)
 }
 
 /// Those for a decoder of this width, when that is known.
@@ -183,7 +227,7 @@ fn likest(mut encoders: Vec<PathBuf>, decoder: &Path) -> Vec<PathBuf> {
 /// plus that of the common end, so that `NAME-q8_0.gguf` goes with `mmproj-NAME-q8_0.gguf` before `mmproj-NAME-f16.gguf`.
 fn likeness(encoder: &Path, decoder: &Path) -> usize {
     let stem = |path: &Path| path.file_stem().unwrap_or_default().to_string_lossy().to_lowercase();
-    let encoder = stem(encoder).replace("mmproj", "");
+    let encoder = ENCODER_NAMES.iter().fold(stem(encoder), |name, part| name.replace(part, ""));
     let encoder = encoder.trim_matches(['-', '_', '.']);
     let decoder = stem(decoder);
     let start = encoder.chars().zip(decoder.chars()).take_while(|(a, b)| a == b).count();
@@ -232,6 +276,45 @@ mod tests {
         // Nor for several of one width, when their names decide.
         folder.encoder("mmproj-b-f16.gguf", 64);
         assert_eq!(folder.pair("a.gguf").1, "a.MMPROJ-f16.gguf");
+    }
+
+    #[test]
+    fn damaged_files_are_named_where_they_are_needed() {
+        let folder = Folder::new();
+        folder.decoder("words.gguf", 64);
+        folder.write("words-MM_Proj.gguf", b"GGUF\x03");
+        for path in ["", "words.gguf"] {
+            let message = folder.refusal(path);
+            let parts = ["words-MM_Proj.gguf: ", "cut off or damaged", "words.gguf has no other audio encoder"];
+            assert!(parts.iter().all(|part| message.contains(part)), "{message}");
+        }
+        // The name says nothing, and there are two of them.
+        folder.write("sound.gguf", b"version https://git-lfs.github.com/spec/v1\n");
+        let message = folder.refusal("words.gguf");
+        assert!(message.contains("MM_Proj") && message.contains("(nor can sound.gguf be read)"), "{message}");
+        // Here it could be the decoder as well.
+        let message = folder.refusal("");
+        assert!(message.contains("sound.gguf: is a Git LFS pointer") && message.contains("git lfs pull"), "{message}");
+        folder.write("words.gguf", &[0; 100]);
+        let message = folder.refusal("words.gguf");
+        assert!(message.contains("words.gguf: not a GGUF file") && message.contains("cut off or damaged"), "{message}");
+        // A sound encoder takes the place of a damaged one: it is checked against the decoder.
+        folder.decoder("words.gguf", 64);
+        folder.encoder("mmproj-other.gguf", 64);
+        assert_eq!(folder.pair("words.gguf").1, "mmproj-other.gguf");
+    }
+
+    #[test]
+    fn a_damaged_decoder_is_not_passed_over() {
+        let folder = Folder::new();
+        folder.decoder("small.gguf", 64);
+        folder.encoder("mmproj-small.gguf", 64);
+        folder.write("._small.gguf", b"\0\x05\x16\x07");
+        assert_eq!(folder.pair("").0, "small.gguf");
+        folder.write("large.gguf", b"GGUF\x03\0\0\0");
+        let message = folder.refusal("");
+        assert!(message.contains("large.gguf: ") && message.contains("cut off or damaged"), "{message}");
+        assert_eq!(folder.pair("small.gguf").0, "small.gguf");
     }
 
     #[test]

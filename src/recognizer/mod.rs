@@ -176,7 +176,8 @@ impl Recognizer {
         let limits = Limits { tokens: token_limit, generated: most_generated };
         let decoded =
             self.decoding.decode(&self.prompt, &rows, script, limits, self.options.reuse, &mut cost, &mut watch)?;
-        let answer = self.read(&decoded.tokens);
+        let text = self.model.tokenizer().decode(&decoded.tokens);
+        let answer = answer::parse(&text, self.options.language.as_ref(), decoded.complete);
         let Decoded { tokens, margins, complete, closest, objections } = decoded;
         Ok(Recognized {
             tokens,
@@ -191,9 +192,9 @@ impl Recognizer {
         })
     }
 
-    /// Language and text of generated ids.
+    /// Language and text of the first ids of a text.
     pub fn read(&self, tokens: &[u32]) -> Answer {
-        answer::parse(&self.model.tokenizer().decode(tokens), self.options.language.as_ref())
+        answer::parse(&self.model.tokenizer().decode(tokens), self.options.language.as_ref(), false)
     }
 
     /// The text of ids that go on where others ended: without loops, and without white space at its end.

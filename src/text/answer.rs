@@ -1,7 +1,7 @@
 //! What the model said → language and text, in the order of the official package's parsing.
 
 use super::language::Language;
-use super::python_text::{capitalize, lines, strip};
+use super::python_text::{capitalize, is_space, lines, strip};
 use super::repetition;
 
 /// The user-defined token between the language header and the text.
@@ -26,8 +26,9 @@ pub struct Answer {
 }
 
 /// Parses the decoded text of all generated ids. `forced` is the language that the prompt already announced, which
-/// means that the model wrote text only.
-pub fn parse(raw: &str, forced: Option<&Language>) -> Answer {
+/// means that the model wrote text only. `is_whole` says that the model ended the text itself: one that was cut inside
+/// its header has no text, while the official package would show the header.
+pub fn parse(raw: &str, forced: Option<&Language>, is_whole: bool) -> Answer {
     let stripped = strip(raw);
     if stripped.is_empty() {
         return Answer::default();
@@ -40,7 +41,8 @@ pub fn parse(raw: &str, forced: Option<&Language>) -> Answer {
         return answer(language.name().to_owned(), &whole);
     }
     let Some((header, text)) = whole.split_once(TEXT_TAG) else {
-        return answer(String::new(), strip(&whole));
+        let text = if !is_whole && is_begun_header(&whole) { "" } else { strip(&whole) };
+        return answer(String::new(), text);
     };
     if header.to_lowercase().contains(NO_LANGUAGE) {
         return answer(String::new(), strip(text));
@@ -53,6 +55,16 @@ fn language_in(header: &str) -> String {
     lines(header).map(strip).find_map(after_prefix).map(capitalize).unwrap_or_default()
 }
 
+/// Whether a text without white space around it could become a header, if it went on: it is the beginning of
+/// "language ", or its first line is that and one word, as all languages have. A longer line that begins so is what a
+/// model says that writes no header.
+fn is_begun_header(text: &str) -> bool {
+    match lines(text).next().and_then(after_prefix) {
+        Some(name) => !strip(name).contains(is_space),
+        None => LANGUAGE_PREFIX.get(..text.len()).is_some_and(|start| start.eq_ignore_ascii_case(text)),
+    }
+}
+
 fn after_prefix(line: &str) -> Option<&str> {
     let (prefix, rest) = line.split_at_checked(LANGUAGE_PREFIX.len())?;
     prefix.eq_ignore_ascii_case(LANGUAGE_PREFIX).then_some(rest)
@@ -63,7 +75,7 @@ mod tests {
     use super::*;
 
     fn parsed(raw: &str) -> (String, String) {
-        let answer = parse(raw, None);
+        let answer = parse(raw, None, true);
         (answer.language, answer.text)
     }
 
@@ -94,23 +106,55 @@ mod tests {
     }
 
     #[test]
+    fn a_header_that_was_cut_is_no_text() {
+        let cut = |raw: &str| {
+            let answer = parse(raw, None, false);
+            (answer.language, answer.text)
+        };
+        let header = "language Portuguese";
+        for end in 1..=header.len() {
+            assert_eq!(cut(&header[..end]), pair("", ""), "{end}");
+        }
+        for raw in [
+            "language None",
+            " LANGUAGE  eng\n",
+            "language Fran\u{FFFD}",
+            "language Ukrainian",
+            "language\t",
+            "language English\nx",
+        ] {
+            assert_eq!(cut(raw), pair("", ""), "{raw}");
+        }
+        // Cut after the tag, or by a model that writes no header: the text so far.
+        assert_eq!(cut("language English<asr_text>Hel"), pair("English", "Hel"));
+        assert_eq!(cut("language English<asr_text>language"), pair("English", "language"));
+        assert_eq!(cut("<asr_text>lang"), pair("", "lang"));
+        for raw in ["languages", "hello", "language models are", "land", "long way", "a language", "Hello.\nl"] {
+            assert_eq!(cut(raw), pair("", raw));
+        }
+        // With a forced language there is no header to be cut.
+        let english = Language::find("en").unwrap();
+        assert_eq!(parse("language", Some(&english), false).text, "language");
+    }
+
+    #[test]
     fn a_forced_language_takes_everything_as_text() {
         let english = Language::find("en").unwrap();
-        let answer = parse(" language French<asr_text>oui ", Some(&english));
+        let answer = parse(" language French<asr_text>oui ", Some(&english), true);
         assert_eq!(answer.language, "English");
         assert_eq!(answer.text, "language French<asr_text>oui");
-        assert_eq!(parse("  ", Some(&english)), Answer::default());
+        assert_eq!(parse("  ", Some(&english), true), Answer::default());
     }
 
     #[test]
     fn repair_comes_first_and_is_told() {
-        let answer = parse(&format!("language English<asr_text>{}", "no ".repeat(30)), None);
+        let answer = parse(&format!("language English<asr_text>{}", "no ".repeat(30)), None, true);
         assert_eq!(answer.language, "English");
         assert!(answer.repaired);
         assert!(answer.text.chars().count() < 10, "{}", answer.text);
-        assert!(!parse("language English<asr_text>no no no", None).repaired);
+        assert!(!parse("language English<asr_text>no no no", None, true).repaired);
         // Twenty-one tags are a loop too, and the repair leaves the one that separates.
-        let answer = parse(&format!("language English{}hi", TEXT_TAG.repeat(21)), None);
+        let answer = parse(&format!("language English{}hi", TEXT_TAG.repeat(21)), None, true);
         assert_eq!((answer.language.as_str(), answer.text.as_str()), ("English", "hi"));
     }
 }

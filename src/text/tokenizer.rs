@@ -20,12 +20,17 @@ pub struct Vocabulary {
     pub merges: Vec<String>,
 }
 
+/// Tokens for code that Qwen's tokenizer does not call special: the official package shows them by these names, while
+/// model files, llama.cpp's and ours, mark them as control tokens like all names in delimiters.
+const SHOWN: [&str; 6] =
+    ["<|fim_prefix|>", "<|fim_middle|>", "<|fim_suffix|>", "<|fim_pad|>", "<|repo_name|>", "<|file_sep|>"];
+
 /// What a token means when it is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum TokenKind {
     /// Bytes of text. Only these are ever made from text.
     Normal,
-    /// Structure of the conversation: no text.
+    /// Structure of the conversation: no text, but for those of [`SHOWN`].
     Control,
     /// Not made from text, but text when it is read: `<asr_text>`.
     UserDefined,
@@ -98,11 +103,12 @@ impl Tokenizer {
             })?;
             let written = pieces.push_with(|bytes| match kind {
                 TokenKind::Normal => append_bytes(token, bytes),
-                TokenKind::UserDefined => {
+                TokenKind::Control if !SHOWN.contains(&token.as_str()) => Ok(()),
+                TokenKind::UserDefined | TokenKind::Control => {
                     bytes.extend_from_slice(token.as_bytes());
                     Ok(())
                 }
-                TokenKind::Control | TokenKind::Unused => Ok(()),
+                TokenKind::Unused => Ok(()),
             });
             let written = written.ok_or_else(|| {
                 Error::model(format!(
@@ -221,10 +227,9 @@ impl Tokenizer {
         })
     }
 
-    /// The text of generated ids. Control tokens, unused and unknown ids have no text; `<asr_text>` has. Bytes that
-    /// are not UTF-8 become U+FFFD as in the official package's decoding. (Model files mark the six `<|fim_…|>` and
-    /// repository tokens as control, the official tokenizer does not and would show them; the model never writes
-    /// them.)
+    /// The text of generated ids. Control tokens, unused and unknown ids have no text; `<asr_text>` has, and so have the
+    /// six `<|fim_…|>`, repository and file tokens, which the official tokenizer does not call special. Bytes that are
+    /// not UTF-8 become U+FFFD as in the official package's decoding.
     pub fn decode(&self, ids: &[u32]) -> String {
         let mut detokenizer = Detokenizer::new(self);
         let mut text: String = ids.iter().map(|&id| detokenizer.push(id)).collect();
@@ -232,7 +237,7 @@ impl Tokenizer {
         text
     }
 
-    /// The bytes of one token; empty for control tokens, unused and unknown ids.
+    /// The bytes of one token; empty for control tokens (not for the six that are shown), unused and unknown ids.
     pub(super) fn bytes(&self, id: u32) -> &[u8] {
         usize::try_from(id).ok().and_then(|index| self.pieces.get(index)).unwrap_or_default()
     }
@@ -301,6 +306,25 @@ pub(super) mod tests {
         assert!(ids.iter().all(|&id| id < 256));
         assert_eq!(tokenizer.decode(&ids), "x<|c|><u v>");
         assert_eq!(tokenizer.decode(&[120, control, user_defined, user_defined + 1, u32::MAX]), "x<u v>");
+    }
+
+    /// What `tokenizer.decode(ids, skip_special_tokens=True)` of the official package gives for the published vocabulary.
+    #[test]
+    fn tokens_for_code_are_shown_as_in_the_official_text() {
+        let mut vocabulary = byte_vocabulary(&[]);
+        let names =
+            ["<|fim_prefix|>", "<|fim_middle|>", "<|fim_suffix|>", "<|fim_pad|>", "<|repo_name|>", "<|file_sep|>"];
+        for name in names.into_iter().chain(["<|vision_pad|>", "<|endoftext|>"]) {
+            vocabulary.tokens.push(name.to_owned());
+            vocabulary.token_types.push(3);
+        }
+        let tokenizer = Tokenizer::new(vocabulary).unwrap();
+        let ids: Vec<u32> = names.iter().map(|name| tokenizer.special(name).unwrap()).collect();
+        assert_eq!(tokenizer.decode(&ids), names.concat());
+        let hidden = ["<|vision_pad|>", "<|endoftext|>"].map(|name| tokenizer.special(name).unwrap());
+        assert_eq!(tokenizer.decode(&hidden), "");
+        // Text that looks like them stays text.
+        assert!(tokenizer.encode("<|fim_prefix|>").unwrap().iter().all(|&id| id < 256));
     }
 
     #[test]

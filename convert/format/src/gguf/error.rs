@@ -9,15 +9,33 @@ pub struct GgufError {
     path: PathBuf,
     message: String,
     is_io: bool,
+    /// Of another kind or version, not damaged.
+    is_foreign: bool,
 }
+
+/// What is said of every damaged file.
+pub(super) const DAMAGED: &str = "cut off or damaged";
 
 impl GgufError {
     pub(crate) fn malformed(path: &Path, message: impl Into<String>) -> Self {
-        Self { path: path.to_path_buf(), message: message.into(), is_io: false }
+        Self { path: path.to_path_buf(), message: message.into(), is_io: false, is_foreign: false }
     }
 
     pub(crate) fn io(path: &Path, doing: &str, error: &std::io::Error) -> Self {
-        Self { path: path.to_path_buf(), message: format!("cannot {doing}: {error}"), is_io: true }
+        Self { path: path.to_path_buf(), message: format!("cannot {doing}: {error}"), is_io: true, is_foreign: false }
+    }
+
+    /// The same, for a file whose content contradicts itself: it says that the file is cut off or damaged.
+    pub(crate) fn as_damage(mut self) -> Self {
+        if !self.is_io && !self.is_foreign && !self.message.contains(DAMAGED) {
+            self.message = format!("{}: the file is {DAMAGED}", self.message);
+        }
+        self
+    }
+
+    /// A file of another kind, or one that this build cannot read.
+    pub(crate) fn foreign(path: &Path, message: impl Into<String>) -> Self {
+        Self { is_foreign: true, ..Self::malformed(path, message) }
     }
 
     /// The same sentence with what to do at its end.

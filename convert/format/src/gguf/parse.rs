@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::io::Read;
 use std::path::Path;
 
+use super::error::DAMAGED;
 use super::read::TensorInfo;
 use super::value::code;
 use super::{GgufError, MAX_DIMS, MAX_TENSOR_NAME, Value};
@@ -36,7 +37,7 @@ impl<R: Read> Reader<'_, R> {
     fn take(&mut self, n: u64, what: &str) -> Result<(), GgufError> {
         if n > self.left() {
             return Err(if self.at.saturating_add(n) > self.file_len {
-                self.wrong(format!("the file ends inside {what}: it is cut off or damaged"))
+                self.wrong(format!("the file ends inside {what}: it is {DAMAGED}"))
             } else {
                 self.wrong(format!("{what} makes the header larger than {} MiB", MAX_HEADER >> 20))
             });

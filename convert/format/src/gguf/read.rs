@@ -8,8 +8,10 @@ use std::fs::File;
 use std::io::{BufReader, Read};
 use std::path::{Path, PathBuf};
 
+use super::error::DAMAGED;
 use super::parse::Reader;
 use super::{ALIGNMENT_KEY, DEFAULT_ALIGNMENT, GgufError, MAGIC, Value, align_up};
+use crate::pointer;
 use crate::types::GgmlType;
 
 /// Largest alignment accepted.
@@ -81,18 +83,31 @@ impl Gguf {
     /// # Errors
     /// As [`Gguf::open`].
     pub fn read(source: impl Read, file_len: u64, path: &Path) -> Result<Self, GgufError> {
-        let mut reader = Reader { source, at: 0, file_len, path };
+        Self::read_header(Reader { source, at: 0, file_len, path }).map_err(GgufError::as_damage)
+    }
+
+    fn read_header(mut reader: Reader<'_, impl Read>) -> Result<Self, GgufError> {
+        let (path, file_len) = (reader.path, reader.file_len);
+        let foreign = |message: String| GgufError::foreign(path, message);
         let magic: [u8; 4] = reader.array("the magic")?;
         if magic != MAGIC {
-            return Err(reader.wrong(format!("not a GGUF file: it starts with {magic:02x?}, not \"GGUF\"")));
+            let mut start = magic.to_vec();
+            // Where nothing more can be read, the magic alone is reported.
+            let _ = reader.source.take(pointer::DECISIVE_BYTES as u64).read_to_end(&mut start);
+            if pointer::is_pointer(&start) {
+                return Err(foreign(pointer::ADVICE.to_owned()));
+            }
+            return Err(foreign(format!(
+                "not a GGUF file: it starts with {magic:02x?}, not \"GGUF\"; it is {DAMAGED}, or of another kind"
+            )));
         }
         let version = reader.u32("the version")?;
         match version {
             2 | 3 => {}
             v if matches!(v.swap_bytes(), 1..=3) => {
-                return Err(reader.wrong("written for big-endian machines; convert the model again on this one"));
+                return Err(foreign("written for big-endian machines; convert the model again on this one".to_owned()));
             }
-            v => return Err(reader.wrong(format!("GGUF version {v}, but only versions 2 and 3 can be read"))),
+            v => return Err(foreign(format!("GGUF version {v}, but only versions 2 and 3 can be read"))),
         }
         let n_tensors = reader.u64("the tensor count")?;
         let n_keys = reader.u64("the key count")?;
@@ -268,7 +283,7 @@ fn place(tensor: &mut TensorInfo, data_start: u64, file_len: u64) -> Result<(), 
         }
         _ => Err(format!(
             "tensor '{}' lies beyond the end of the file ({} bytes from data offset {}, file length {file_len}): \
-             the file is cut off or damaged",
+             the file is {DAMAGED}",
             tensor.name, tensor.bytes, tensor.offset
         )),
     }
