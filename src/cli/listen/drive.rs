@@ -1,25 +1,36 @@
 //! Recordings, which wait for the engine: as fast as it goes, or on a virtual clock.
 
-use super::events::Event;
+use super::events::{Event, Said};
 use super::session::Session;
 use super::sources::DEVICE_BLOCK;
 use crate::cli::interrupt;
+use qasr::audio::live::Source;
 use qasr::error::Result;
 use qasr::units::{SAMPLE_RATE, SampleIndex};
 use std::time::Duration;
+
+/// How long one look at the decoder waits for samples.
+const WAIT: Duration = Duration::from_secs(1);
 
 /// Gives the recording in blocks of one step; every step is made, and the events are the same at every run. `show`
 /// returns false when nobody reads any more. Returns why the audio is over.
 pub fn as_fast_as_possible(
     session: &mut Session,
-    samples: &[f32],
+    source: &mut Source,
     step: usize,
     show: &mut dyn FnMut(Event) -> bool,
 ) -> Result<&'static str> {
-    for block in samples.chunks(step.max(1)) {
-        let said = session.feed(block)?;
-        let heard = session.totals.heard;
+    loop {
+        let block = next_step(source, step.max(1))?;
         let mut is_read = true;
+        for warning in source.warnings() {
+            is_read &= show(Event::Warning(Said::from(&warning)));
+        }
+        if block.is_empty() {
+            return Ok("input");
+        }
+        let said = session.feed(&block)?;
+        let heard = session.totals.heard;
         for update in &said.updates {
             is_read &= show(session.event(update, heard, None));
         }
@@ -27,7 +38,17 @@ pub fn as_fast_as_possible(
             return Ok("interrupt");
         }
     }
-    Ok("input")
+}
+
+/// The samples of one step; fewer only at the end of the recording, none after it.
+fn next_step(source: &mut Source, step: usize) -> Result<Vec<f32>> {
+    let mut samples = Vec::new();
+    while samples.len() < step
+        && let Some(block) = source.next(WAIT, step - samples.len())?
+    {
+        samples.extend(block.samples);
+    }
+    Ok(samples)
 }
 
 /// What `--simulate` does: audio arrives at the speed of speech by a virtual clock, in the blocks of a device, and the

@@ -67,53 +67,42 @@ fn listen(args: &ListenArgs, messages: &Messages) -> Result<Exit> {
             messages.note(format_args!("listening to {name}; Ctrl-C ends"));
             live::listen(move || Session::open(&model, options, recorder), ready, source, &mut front)
         }
-        Sound::Recording(recording) => {
+        Sound::Recording(mut source) => {
+            let mut session = Session::open(&model, options, recorder)?;
+            front.show(&ready);
+            let step = usize::try_from(args.step_samples()).unwrap_or(usize::MAX);
+            let heard = drive::as_fast_as_possible(&mut session, &mut source, step, &mut |event| {
+                front.show(&event);
+                front.is_wanted()
+            });
+            Ended::finish(session, heard, &mut |event| front.show(&event))
+        }
+        Sound::Whole(recording) => {
             let mut session = Session::open(&model, options, recorder)?;
             front.show(&ready);
             for warning in &recording.warnings {
                 front.show(&Event::Warning(Said::from(warning)));
             }
-            play(args, &mut session, recording.pcm.samples(), &mut front).finish(session, &mut front)
+            let simulated = drive::simulate(&mut session, recording.pcm.samples(), &mut |event| {
+                front.show(&event);
+                front.is_wanted()
+            });
+            let (heard, now) = match simulated {
+                Ok((why, now)) => (Ok(why), Some(now)),
+                Err(error) => (Err(error), None),
+            };
+            Ended::finish_at(session, heard, now, &mut |event| front.show(&event))
         }
     };
     let written = front.close();
     Ok(ended.report(messages, written))
 }
 
-/// Gives a recording to the session.
-fn play(args: &ListenArgs, session: &mut Session, samples: &[f32], front: &mut Front<'_>) -> Played {
-    let mut show = |event| {
-        front.show(&event);
-        front.is_wanted()
-    };
-    if args.simulate {
-        return match drive::simulate(session, samples, &mut show) {
-            Ok((why, now)) => Played { heard: Ok(why), now: Some(now) },
-            Err(error) => Played { heard: Err(error), now: None },
-        };
-    }
-    let step = usize::try_from(args.step_samples()).unwrap_or(usize::MAX);
-    Played { heard: drive::as_fast_as_possible(session, samples, step, &mut show), now: None }
-}
-
-/// A recording that has been heard.
-struct Played {
-    heard: Result<&'static str>,
-    /// The virtual clock, where there is one.
-    now: Option<Duration>,
-}
-
-impl Played {
-    fn finish(self, session: Session, front: &mut Front<'_>) -> Ended {
-        Ended::finish_at(session, self.heard, self.now, &mut |event| front.show(&event))
-    }
-}
-
 fn ready(args: &ListenArgs, open: &OpenModel, sound: &Sound) -> Event {
     let input = match (sound, &args.input) {
         (_, Some(input)) => input.display().to_string(),
         (Sound::Live(source), None) => source.name().to_owned(),
-        (Sound::Recording(_), None) => String::new(),
+        (Sound::Recording(_) | Sound::Whole(_), None) => String::new(),
     };
     Event::Ready(Ready {
         version: env!("CARGO_PKG_VERSION"),

@@ -9,6 +9,7 @@ use qasr::audio::{self, ReadOptions, Recording};
 use qasr::error::{Error, Result};
 use std::io::{self, IsTerminal};
 use std::path::Path;
+use std::time::Duration;
 
 /// What a microphone keeps for an engine that is late; what comes then is dropped and counted.
 const RING_SECONDS: u32 = 30;
@@ -20,8 +21,10 @@ pub const DEVICE_BLOCK: usize = 320;
 pub enum Sound {
     /// Arrives whether somebody takes it or not.
     Live(Source),
-    /// Is there and waits.
-    Recording(Recording),
+    /// Waits, and is decoded while it is heard.
+    Recording(Source),
+    /// Waits, and is all there.
+    Whole(Recording),
 }
 
 /// Prints the microphones, with the numbers that `--device` takes.
@@ -84,12 +87,20 @@ pub fn open(args: &ListenArgs) -> Result<Sound> {
     let Some(input) = &args.input else {
         return live::microphone(device(args.device.as_deref())?.as_deref(), RING_SECONDS).map(Sound::Live);
     };
-    let recording = audio::read_path(input, &ReadOptions { raw: args.raw.format(), ..Default::default() })?;
-    Ok(if args.realtime {
-        Sound::Live(live::replay(recording.pcm, true, DEVICE_BLOCK))
-    } else {
-        Sound::Recording(recording)
-    })
+    let options = ReadOptions { raw: args.raw.format(), ..Default::default() };
+    if args.realtime {
+        let recording = audio::read_path(input, &options)?;
+        return Ok(Sound::Live(live::replay(recording.pcm, true, DEVICE_BLOCK)));
+    }
+    if args.simulate {
+        return audio::read_path(input, &options).map(Sound::Whole);
+    }
+    let mut source = audio::open_path(input, &options)?;
+    if source.wait_for_format().is_none() {
+        // It is no audio: an error before anything is said.
+        source.next(Duration::from_secs(1), 1)?;
+    }
+    Ok(Sound::Recording(source))
 }
 
 /// A number means a line of `--list-devices`; everything else is for the library to find.
