@@ -70,7 +70,7 @@ impl DecoderSession for Llama {
 pub(crate) fn open(
     model: &Arc<ggml::llama::Model>,
     capacity: usize,
-    threads: usize,
+    threads: &Arc<ggml::Threads>,
     cache: CacheType,
     watch: &Watch,
 ) -> Result<Box<dyn DecoderSession>> {
@@ -78,7 +78,7 @@ pub(crate) fn open(
         context_length: capacity,
         rows_at_once: ROWS_AT_ONCE,
         outputs_at_once: OUTPUTS_AT_ONCE,
-        threads,
+        threads: Arc::clone(threads),
         cache,
         watch: watch.products(),
     };

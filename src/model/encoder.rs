@@ -96,12 +96,12 @@ impl Encoder {
     pub(crate) fn open(
         file: &Gguf,
         config: EncoderConfig,
-        threads: usize,
+        threads: &Arc<ggml::Threads>,
         repack: bool,
         watch: &Watch,
     ) -> Result<Self> {
         let refused = |error: ggml::Error| Error::model(format!("{}: {error}", file.path().display()));
-        let backend = Backend::cpu(threads).map_err(refused)?;
+        let backend = Backend::new(threads).map_err(refused)?;
         let specs: Vec<TensorSpec> = file.tensors().iter().map(spec).collect();
         let weights = Arc::new(Weights::map(file.path(), &specs, &backend, repack).map_err(refused)?);
         let positions = read_positions(file, config.sizes.width as usize)?;

@@ -17,8 +17,9 @@ use std::time::{Duration, Instant};
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct ModelOptions {
-    /// Worker threads, never more than there are processors; 0 means as many as the process may use, or one for a model so small that threads
-    /// would mostly wait for each other.
+    /// Most worker threads, never more than there are processors; 0 means one for each physical performance core the
+    /// process may use, or one for a model so small that threads would mostly wait for each other. Fewer work while
+    /// other processes take the cores; the text does not depend on how many do.
     pub threads: usize,
     /// Keep the decoder's weights in the mapped file, unless they are repacked anyway.
     pub mmap: bool,
@@ -72,7 +73,7 @@ struct Inner {
     decoder: Arc<ggml::llama::Model>,
     decoder_config: DecoderConfig,
     tokenizer: Tokenizer,
-    threads: usize,
+    threads: Arc<ggml::Threads>,
     cache: CacheType,
     watch: Watch,
     info: ModelInfo,
@@ -99,14 +100,14 @@ impl Model {
 
         // Reading and repacking the decoder takes longest; everything else is done meanwhile.
         let mmap = options.mmap && !(options.repack && is_repacked(&decoder_file)?);
-        let threads = worker_threads(options.threads, &decoder_config);
+        let threads = worker_threads(options.threads, &decoder_config)?;
         let load = ggml::llama::LoadOptions { mmap, repack: options.repack };
         let (decoder, rest) = thread::scope(|scope| {
             let vocabulary = decoder_config.sizes.vocabulary as usize;
             let decoder = scope
                 .spawn(move || ggml::llama::Model::load(&files.decoder, decoder_config.arch.name(), vocabulary, load));
             let rest = || -> Result<_> {
-                let encoder = Encoder::open(&encoder_file, encoder_config, threads, options.repack, &options.watch)?;
+                let encoder = Encoder::open(&encoder_file, encoder_config, &threads, options.repack, &options.watch)?;
                 let tokenizer = read_tokenizer(&decoder_file)?;
                 if options.check_scales {
                     check::finite(&encoder_file)?;
@@ -164,7 +165,7 @@ impl Model {
 
     /// A fresh decoding session of at least `capacity` positions over the shared weights.
     pub fn session(&self, capacity: usize) -> Result<Box<dyn DecoderSession>> {
-        decoder::open(&self.inner.decoder, capacity, self.inner.threads, self.inner.cache, &self.inner.watch)
+        decoder::open(&self.inner.decoder, capacity, &self.inner.threads, self.inner.cache, &self.inner.watch)
     }
 
     /// The vocabulary.
@@ -187,12 +188,11 @@ impl Model {
 /// 256 wide, the published ones 1024 and more.
 const WIDE_ENOUGH_FOR_THREADS: u64 = 512;
 
-fn worker_threads(asked: usize, config: &DecoderConfig) -> usize {
-    match asked {
-        0 if config.sizes.width < WIDE_ENOUGH_FOR_THREADS => 1,
-        0 => thread::available_parallelism().map_or(1, usize::from),
-        asked => asked,
-    }
+/// The threads that encoder and decoder sessions share.
+fn worker_threads(asked: usize, config: &DecoderConfig) -> Result<Arc<ggml::Threads>> {
+    let is_small = config.sizes.width < WIDE_ENOUGH_FOR_THREADS;
+    ggml::Threads::new(if asked == 0 && is_small { 1 } else { asked })
+        .map_err(|error| Error::internal(format!("worker threads: {error}")))
 }
 
 /// Whether the decoder's matrices will be copied into another layout. Then the file is read, not mapped: the pages

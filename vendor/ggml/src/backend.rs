@@ -1,10 +1,10 @@
 //! The compute device, its threads, and what the native part says about itself.
 
-use crate::{Error, Result, log, threads};
+use crate::{Error, Result, Threads, log};
 use ggml_sys as sys;
 use std::ffi::{CStr, c_char};
 use std::ptr::{self, NonNull};
-use std::sync::Once;
+use std::sync::{Arc, Once};
 
 static STARTED: Once = Once::new();
 
@@ -71,60 +71,78 @@ pub fn cpu_features() -> Vec<String> {
     }
 }
 
-/// The device that computes our own graphs: the CPU.
-pub struct Backend {
-    raw: NonNull<sys::ggml_backend>,
-    threads: usize,
-}
+/// Owns one of ggml's CPU backends.
+pub(crate) struct Raw(NonNull<sys::ggml_backend>);
 
-// SAFETY: a backend has no thread affinity; `&mut self` or a lock serialises its use, and nothing else holds it.
-unsafe impl Send for Backend {}
+// SAFETY: a backend has no thread affinity, and nothing else holds it; whoever shares one serialises its use.
+unsafe impl Send for Raw {}
 
-impl Drop for Backend {
+impl Drop for Raw {
     fn drop(&mut self) {
         // SAFETY: created in `cpu`, freed once, here.
-        unsafe { sys::ggml_backend_free(self.raw.as_ptr()) };
+        unsafe { sys::ggml_backend_free(self.0.as_ptr()) };
     }
 }
 
-impl Backend {
-    /// The CPU with `threads` workers; 0 means as many as the process may use.
-    pub fn cpu(threads: usize) -> Result<Self> {
+impl Raw {
+    pub(crate) fn cpu() -> Result<Self> {
         start();
-        let threads = threads::bounded(threads);
-        let count = i32::try_from(threads).map_err(|_| Error::new(format!("{threads} threads are too many")))?;
         // SAFETY: the registry is filled; parameters may be null.
         let raw = unsafe { sys::ggml_backend_init_by_type(sys::GGML_BACKEND_DEVICE_TYPE_CPU, ptr::null()) };
-        let raw = NonNull::new(raw).ok_or_else(|| Error::new("ggml has no CPU backend"))?;
-        let backend = Self { raw, threads };
-        backend.set_threads(count);
-        Ok(backend)
+        NonNull::new(raw).map(Self).ok_or_else(|| Error::new("ggml has no CPU backend"))
     }
 
-    fn set_threads(&self, count: i32) {
-        // SAFETY: the backend is live.
-        let device = unsafe { sys::ggml_backend_get_device(self.raw.as_ptr()) };
-        // SAFETY: the device of a live backend is registered.
-        let registry = unsafe { sys::ggml_backend_dev_backend_reg(device) };
-        // SAFETY: a live registry and a NUL-terminated name.
-        let address =
-            unsafe { sys::ggml_backend_reg_get_proc_address(registry, c"ggml_backend_set_n_threads".as_ptr()) };
-        if address.is_null() {
-            return;
-        }
-        type SetThreads = unsafe extern "C" fn(sys::ggml_backend_t, i32);
-        // SAFETY: ggml-backend.h gives this name exactly this type (`ggml_backend_set_n_threads_t`).
-        let set: SetThreads = unsafe { std::mem::transmute(address) };
-        // SAFETY: a live backend of the registry the function came from; the count is positive.
-        unsafe { set(self.raw.as_ptr(), count) };
+    /// Lets it compute with a pool of threads, or with none where it is null. Called once: a change would put the
+    /// workers of the first pool to sleep, and somebody else may be computing with them.
+    pub(crate) fn attach(&self, pool: sys::ggml_threadpool_t) {
+        // SAFETY: a live CPU backend; the pool is live or null.
+        unsafe { sys::ggml_backend_cpu_set_threadpool(self.0.as_ptr(), pool) };
     }
 
-    /// Worker threads.
-    pub fn threads(&self) -> usize {
-        self.threads
+    /// Computes a graph with so many of the pool's threads. Only for [`Threads::run`], and for graphs whose every leaf
+    /// has data.
+    pub(crate) fn compute(&self, graph: *mut sys::ggml_cgraph, threads: i32) -> sys::ggml_status {
+        // SAFETY: a live CPU backend; the count is positive.
+        unsafe { sys::ggml_backend_cpu_set_n_threads(self.0.as_ptr(), threads) };
+        // SAFETY: backend and graph are live, and the caller vouches for the leaves.
+        unsafe { sys::ggml_backend_graph_compute(self.0.as_ptr(), graph) }
     }
 
     pub(crate) fn raw(&self) -> sys::ggml_backend_t {
-        self.raw.as_ptr()
+        self.0.as_ptr()
+    }
+}
+
+/// The device that computes our own graphs, the CPU, and its threads.
+pub struct Backend {
+    // Freed before the threads it computes with.
+    raw: Raw,
+    threads: Arc<Threads>,
+}
+
+impl Backend {
+    /// The CPU, computing with `threads`.
+    pub fn new(threads: &Arc<Threads>) -> Result<Self> {
+        let backend = Self { raw: Raw::cpu()?, threads: Arc::clone(threads) };
+        backend.raw.attach(threads.raw());
+        Ok(backend)
+    }
+
+    /// The CPU with threads of its own: at most `threads`, see [`Threads::new`].
+    pub fn cpu(threads: usize) -> Result<Self> {
+        Self::new(&Threads::new(threads)?)
+    }
+
+    /// Its worker threads.
+    pub fn threads(&self) -> &Arc<Threads> {
+        &self.threads
+    }
+
+    pub(crate) fn compute(&self, graph: *mut sys::ggml_cgraph) -> sys::ggml_status {
+        self.threads.run(|threads| self.raw.compute(graph, threads))
+    }
+
+    pub(crate) fn raw(&self) -> sys::ggml_backend_t {
+        self.raw.raw()
     }
 }

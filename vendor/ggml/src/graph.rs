@@ -358,8 +358,8 @@ impl Executor {
             // SAFETY: the node is allocated and takes exactly the bytes of `values`.
             unsafe { sys::ggml_backend_tensor_set(node.ptr(), values.as_ptr().cast(), 0, size_of_val(*values)) };
         }
-        // SAFETY: backend and graph are live, every leaf is allocated or a loaded weight.
-        let status = unsafe { sys::ggml_backend_graph_compute(self.backend.raw(), graph) };
+        // Every leaf is allocated or a loaded weight.
+        let status = self.backend.compute(graph);
         if status != sys::GGML_STATUS_SUCCESS {
             return Err(Error::new(format!("ggml could not compute the graph (status {status})")));
         }

@@ -3,7 +3,8 @@
 //! This is the only package of the repository that may hold unsafe code. ggml ends the process when a shape is
 //! wrong (`GGML_ASSERT`), so every constructor here checks shapes first and answers with an [`Error`].
 //!
-//! - [`backend`]: the compute device and its threads
+//! - [`backend`]: the compute device
+//! - [`Threads`]: worker threads, fewer of them on a busy machine; [`default_threads`]
 //! - [`weights`]: tensors of a mapped file
 //! - [`graph`]: an arena of graph nodes, and running it
 //! - [`quantize`]: rows to and from ggml types
@@ -13,13 +14,17 @@
 pub mod backend;
 pub mod graph;
 pub mod llama;
+mod load;
 mod log;
 pub mod quantize;
 mod threads;
+mod topology;
 pub mod weights;
 
 pub use backend::{Backend, cpu_features, pin, version};
 pub use log::take_errors;
+pub use threads::Threads;
+pub use topology::default_threads;
 
 use std::fmt;
 

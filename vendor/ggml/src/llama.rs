@@ -1,7 +1,7 @@
 //! A decoder model and its sessions, through llama.cpp. The caller has checked the file: llama.cpp ends the process
 //! on some contradictions, so nothing unchecked may come here.
 
-use crate::{Error, Result, backend, log, threads};
+use crate::{Error, Result, Threads, backend, log};
 use ggml_sys as sys;
 use std::ffi::{CStr, CString, c_char, c_void};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -171,8 +171,8 @@ pub struct SessionOptions {
     pub rows_at_once: usize,
     /// Most rows of one [`Session::append`] whose logits can be asked for; each costs a row of the vocabulary.
     pub outputs_at_once: usize,
-    /// Worker threads; 0 means as many as the process may use, and never more than those.
-    pub threads: usize,
+    /// Worker threads, shared with whoever else has them.
+    pub threads: Arc<Threads>,
     /// Storage of the attention cache.
     pub cache: CacheType,
     /// Who watches the products, if anybody.
@@ -203,6 +203,7 @@ pub struct Session {
     /// Entries of the last batch, and for how many of its last ones there are logits.
     entries: usize,
     outputs: usize,
+    threads: Arc<Threads>,
     /// What the context's callback points to: it stays in its place for as long as the context lives.
     _watch: Option<Arc<Watch>>,
 }
@@ -224,7 +225,7 @@ impl Session {
     pub fn new(model: &Arc<Model>, options: SessionOptions) -> Result<Self> {
         let too_large = |_| Error::new(format!("a context of {} positions", options.context_length));
         let length = u32::try_from(options.context_length.max(1)).map_err(too_large)?;
-        let threads = threads::bounded(options.threads);
+        let threads = options.threads;
         // SAFETY: returns a struct by value.
         let mut params = unsafe { sys::llama_context_default_params() };
         params.n_ctx = length;
@@ -233,7 +234,7 @@ impl Session {
         params.n_outputs_max =
             u32::try_from(options.outputs_at_once.clamp(1, options.context_length.max(1))).unwrap_or(1);
         params.n_outputs_max_per_seq = params.n_outputs_max;
-        params.n_threads = i32::try_from(threads).unwrap_or(1);
+        params.n_threads = i32::try_from(threads.limit()).unwrap_or(1);
         params.n_threads_batch = params.n_threads;
         let kind = match options.cache {
             CacheType::F16 => sys::GGML_TYPE_F16,
@@ -255,6 +256,11 @@ impl Session {
         // kept with it); all other pointers in the parameters are null.
         let raw = unsafe { sys::llama_init_from_model(model.raw.as_ptr(), params) };
         let raw = NonNull::new(raw).ok_or_else(|| Error::new(format!("no decoder session: {}", log::take_errors())))?;
+        if !threads.raw().is_null() {
+            // SAFETY: context and pool are live; the pool outlives the context (`threads` below), and is computed with
+            // inside `Threads::run` only.
+            unsafe { sys::llama_attach_threadpool(raw.as_ptr(), threads.raw(), threads.raw()) };
+        }
         // SAFETY: the context is live.
         let batch = unsafe { sys::llama_batch_ext_init(raw.as_ptr()) };
         let Some(batch) = NonNull::new(batch) else {
@@ -272,6 +278,7 @@ impl Session {
             outputs_at_once,
             entries: 0,
             outputs: 0,
+            threads,
             _watch: watch,
         })
     }
@@ -346,9 +353,12 @@ impl Session {
         }
         (self.entries, self.outputs) = (added, 0);
         log::take_errors();
-        // SAFETY: context and batch are live; ids, rows and positions were checked above.
-        let status =
-            unsafe { sys::llama_process(self.raw.as_ptr(), sys::LLAMA_PROCESS_TYPE_DECODE, self.batch.as_ptr()) };
+        let status = self.threads.run(|threads| {
+            // SAFETY: the context is live, the count positive.
+            unsafe { sys::llama_set_n_threads(self.raw.as_ptr(), threads, threads) };
+            // SAFETY: context and batch are live; ids, rows and positions were checked above.
+            unsafe { sys::llama_process(self.raw.as_ptr(), sys::LLAMA_PROCESS_TYPE_DECODE, self.batch.as_ptr()) }
+        });
         if status != 0 || !flagged {
             let kept = self.position;
             self.truncate(kept);

@@ -44,7 +44,14 @@ unsafe impl Send for Weights {}
 unsafe impl Sync for Weights {}
 
 /// Owns one ggml backend buffer.
-struct Buffer(NonNull<sys::ggml_backend_buffer>);
+pub(crate) struct Buffer(NonNull<sys::ggml_backend_buffer>);
+
+impl Buffer {
+    /// Takes over a buffer that ggml has just made; `None` where it could not.
+    pub(crate) fn new(raw: sys::ggml_backend_buffer_t) -> Option<Self> {
+        NonNull::new(raw).map(Self)
+    }
+}
 
 impl Drop for Buffer {
     fn drop(&mut self) {
