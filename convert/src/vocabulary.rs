@@ -75,7 +75,15 @@ impl Vocabulary {
             }
         }
         let find = |table: &Table, wanted: &str| table.tokens.iter().position(|token| token == wanted);
-        // Whatever the files say about these: a vocabulary that holds everything lists them like words.
+        // A vocabulary that holds everything lists names like words.
+        if seen.is_empty() {
+            for (token, kind) in table.tokens.iter().zip(&mut table.types) {
+                if *kind == token_type::NORMAL && (special.contains(token) || is_delimited(token)) {
+                    *kind = token_type::CONTROL;
+                }
+            }
+        }
+        // Whatever the files say about these.
         for (name, kind) in NEEDED {
             if let Some(row) = find(&table, name) {
                 table.types[row] = kind;
@@ -112,7 +120,8 @@ const SPECIAL_MAP: &str = "special_tokens_map.json";
 const IM_END: &str = "<|im_end|>";
 
 /// Tokens without which no recording can be transcribed, and what they are.
-const NEEDED: [(&str, i32); 6] = [
+const NEEDED: [(&str, i32); 7] = [
+    ("<|endoftext|>", token_type::CONTROL),
     ("<|im_start|>", token_type::CONTROL),
     (IM_END, token_type::CONTROL),
     ("<|audio_start|>", token_type::CONTROL),

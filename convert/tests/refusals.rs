@@ -169,10 +169,10 @@ fn shards_and_index_must_agree() {
     change(&|map| map[NORM] = Value::from("../../etc/passwd"));
     refused(&dir, &["names no proper file"]);
     change(&|map| map[NORM] = Value::from("model-00009-of-00003.safetensors"));
-    refused(&dir, &["model-00009-of-00003.safetensors", "cannot read"]);
+    refused(&dir, &["there is no model-00009-of-00003.safetensors", "download the checkpoint again"]);
     fs::write(&index, &good).expect("restore");
     fs::remove_file(dir.join("ckpt/model-00002-of-00003.safetensors")).expect("remove");
-    refused(&dir, &["model-00002-of-00003.safetensors", "cannot read"]);
+    refused(&dir, &["there is no model-00002-of-00003.safetensors", "download the checkpoint again"]);
 }
 
 #[test]
@@ -238,7 +238,7 @@ fn vocabularies_that_do_not_fit_are_refused() {
     put("tokenizer_config.json", &added.replace("<asr_text>", "<other>"));
     refused(&dir, &["lacks tokens the prompt needs", "'<asr_text>'"]);
     put("tokenizer_config.json", "{}");
-    refused(&dir, &["lists no added tokens"]);
+    refused(&dir, &["no file lists added tokens"]);
     put("tokenizer_config.json", &added);
     put("generation_config.json", r#"{"eos_token_id": [300, 512]}"#);
     refused(&dir, &["generation_config.json", "eos_token_id 512"]);
