@@ -458,7 +458,8 @@ fn foreign_prefixes_and_buffers_are_left_out_with_a_note() {
     fs::remove_dir_all(folder.0.path("out")).unwrap();
     folder.is_refused(&["unmapped: 'thinker.model.extra.weight'"]);
     folder.rename(|name| format!("module.{name}"));
-    folder.is_refused(&["1 problems", "unmapped: 'module.thinker.model.extra.weight'"]);
+    let note = "tensor names begin with 'module.', which was left out";
+    folder.is_refused(&["1 problems", "unmapped: 'module.thinker.model.extra.weight'", note]);
 }
 
 /// A head that differs from a tied table: the official package ties after loading, whatever the file holds, where

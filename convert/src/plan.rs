@@ -274,10 +274,13 @@ pub(crate) fn make(checkpoint: &Checkpoint, config: &ModelConfig, wanted: Wanted
     }
     if !problems.is_empty() {
         problems.sort();
+        let count = problems.len();
+        // How names and files were chosen may be the reason.
+        problems.extend(checkpoint.notes().iter().chain(&naming.notes()).map(|note| format!("note: {note}")));
         return Err(ConvertError::checkpoint(format!(
             "{}: its tensors do not match its config.json ({} problems); use the files of one checkpoint together:",
             checkpoint.dir().display(),
-            problems.len()
+            count
         ))
         .with_items(problems));
     }

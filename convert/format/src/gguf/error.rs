@@ -26,7 +26,7 @@ impl GgufError {
     }
 
     /// The same, for a file whose content contradicts itself: it says that the file is cut off or damaged.
-    pub(crate) fn as_damage(mut self) -> Self {
+    pub(crate) fn into_damage(mut self) -> Self {
         if !self.is_io && !self.is_foreign && !self.message.contains(DAMAGED) {
             self.message = format!("{}: the file is {DAMAGED}", self.message);
         }

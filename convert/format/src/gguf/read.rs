@@ -83,7 +83,7 @@ impl Gguf {
     /// # Errors
     /// As [`Gguf::open`].
     pub fn read(source: impl Read, file_len: u64, path: &Path) -> Result<Self, GgufError> {
-        Self::read_header(Reader { source, at: 0, file_len, path }).map_err(GgufError::as_damage)
+        Self::read_header(Reader { source, at: 0, file_len, path }).map_err(GgufError::into_damage)
     }
 
     fn read_header(mut reader: Reader<'_, impl Read>) -> Result<Self, GgufError> {
