@@ -23,7 +23,7 @@ pub struct WorkArgs {
     #[arg(long, value_name = "SECONDS", default_value_t = 30.0, value_parser = parse_seconds)]
     pub longest: f64,
 
-    /// Threads [default: as many as the process may use; one for small models]
+    /// Most threads [default: one for each performance core; one for small models]
     #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=512))]
     pub threads: Option<u32>,
 

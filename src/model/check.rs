@@ -8,30 +8,24 @@ use std::collections::HashSet;
 use std::fs::File;
 use std::io::{BufReader, Read, Seek, SeekFrom};
 
-/// Types the encoder's and decoder's products are computed with on every backend.
-const COMPUTABLE: [GgmlType; 10] = [
-    GgmlType::F32,
-    GgmlType::F16,
-    GgmlType::BF16,
-    GgmlType::Q8_0,
-    GgmlType::Q6_K,
-    GgmlType::Q5_K,
-    GgmlType::Q5_0,
-    GgmlType::Q4_K,
-    GgmlType::Q4_0,
-    GgmlType::IQ4_NL,
-];
-
 /// Where tensor data may start, in bytes: kernels read whole vectors, and ggml ends the process on less.
 const ALIGNMENT: u64 = 32;
 /// How many faults one sentence lists.
 const LISTED: usize = 8;
 
-/// Checks names, shapes, types and places of all tensors; `optional` may be there or not.
+/// Checks names, shapes, types and places of all tensors; `optional` may be there or not. `seen` is the file as it was
+/// before its header was read and its keys were checked ([`super::config`], [`super::keys`]). Returned is the statement
+/// that C may read it.
 ///
 /// # Errors
-/// [`crate::ErrorKind::Model`], one sentence that lists everything missing, misshapen or unknown.
-pub fn tensors(file: &Gguf, expected: &[(String, Vec<u64>)], optional: &[(String, Vec<u64>)]) -> Result<()> {
+/// [`crate::ErrorKind::Model`], one sentence that lists everything missing, misshapen or unknown; or that the file was
+/// changed meanwhile.
+pub fn tensors(
+    seen: ggml::UncheckedFile,
+    file: &Gguf,
+    expected: &[(String, Vec<u64>)],
+    optional: &[(String, Vec<u64>)],
+) -> Result<ggml::CheckedFile> {
     let mut faults = Vec::new();
     for (name, dims) in expected {
         match file.tensor(name) {
@@ -48,7 +42,7 @@ pub fn tensors(file: &Gguf, expected: &[(String, Vec<u64>)], optional: &[(String
     let mut unknown = file.tensors().iter().filter(|tensor| !known.contains(tensor.name.as_str()));
     faults.extend(unknown.by_ref().take(LISTED).map(|tensor| format!("'{}' is unknown", tensor.name)));
     if faults.is_empty() {
-        return Ok(());
+        return seen.vouch().map_err(|error| Error::model(format!("{}: {error}", file.path().display())));
     }
     // Counted, not written out: a damaged file can hold a million of them.
     let more = (faults.len() + unknown.count()).saturating_sub(LISTED);
@@ -66,7 +60,7 @@ fn fault(tensor: &TensorInfo, dims: &[u64], faults: &mut Vec<String>) {
     let trimmed = |dims: &[u64]| dims.iter().rposition(|dim| *dim != 1).map_or(1, |last| last + 1);
     if tensor.dims[..trimmed(&tensor.dims)] != dims[..trimmed(dims)] {
         faults.push(format!("'{}' has the shape {:?} where {dims:?} is needed", tensor.name, tensor.dims));
-    } else if !COMPUTABLE.contains(&tensor.kind) {
+    } else if !ggml::COMPUTABLE.contains(&tensor.kind.id()) {
         faults.push(format!(
             "'{}' is stored as {}, which this build does not compute with",
             tensor.name,
@@ -159,7 +153,7 @@ mod tests {
             (GgmlType::Q4_0, &[0]),
             (GgmlType::IQ4_NL, &[0]),
         ];
-        assert!(places.iter().map(|(kind, _)| *kind).eq(COMPUTABLE));
+        assert!(places.iter().map(|(kind, _)| kind.id()).eq(ggml::COMPUTABLE));
         for (kind, places) in places {
             let block = kind.block_bytes() as usize;
             let mut data = vec![0u8; block * 3];

@@ -68,7 +68,7 @@ struct Building<'a> {
 }
 
 impl<'a> Building<'a> {
-    /// Marks `rows` for the watcher. A copy, as a view would be overwritten with what it looks at.
+    /// Marks `rows` for the watcher. A copy: a view cannot be an output.
     fn look(&self, sight: impl FnOnce() -> Sight, rows: Node<'a>) -> ggml::Result<()> {
         if let Some(sights) = self.sights {
             let copy = self.arena.contiguous(rows)?;
@@ -95,6 +95,7 @@ impl Encoder {
     /// Maps the encoder's weights. The file has been checked against `config`.
     pub(crate) fn open(
         file: &Gguf,
+        checked: &ggml::CheckedFile,
         config: EncoderConfig,
         threads: &Arc<ggml::Threads>,
         repack: bool,
@@ -103,7 +104,7 @@ impl Encoder {
         let refused = |error: ggml::Error| Error::model(format!("{}: {error}", file.path().display()));
         let backend = Backend::new(threads).map_err(refused)?;
         let specs: Vec<TensorSpec> = file.tensors().iter().map(spec).collect();
-        let weights = Arc::new(Weights::map(file.path(), &specs, &backend, repack).map_err(refused)?);
+        let weights = Arc::new(Weights::map(checked, &specs, &backend, repack).map_err(refused)?);
         let positions = read_positions(file, config.sizes.width as usize)?;
         Ok(Self {
             config,

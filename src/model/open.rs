@@ -7,6 +7,7 @@ use super::watch::Watch;
 use super::{ModelFiles, check, demo};
 use crate::error::{Error, Result};
 use crate::text::{ControlTokens, Tokenizer, Vocabulary};
+use ggml::UncheckedFile;
 use qasr_format::schema::{file_type, general, own, tensors, tokenizer};
 use qasr_format::{GgmlType, Gguf};
 use std::sync::Arc;
@@ -88,13 +89,21 @@ impl Model {
     pub fn open(files: &ModelFiles, options: &ModelOptions) -> Result<Self> {
         let start = Instant::now();
         let refuse = |error: qasr_format::GgufError| Error::model(error.to_string());
+        // A path that leads nowhere is reported by the reader, in its own words.
+        let (decoder_seen, encoder_seen) = (UncheckedFile::new(&files.decoder), UncheckedFile::new(&files.encoder));
         let decoder_file = Gguf::open(&files.decoder).map_err(refuse)?;
         let encoder_file = Gguf::open(&files.encoder).map_err(refuse)?;
         let decoder_config = DecoderConfig::read(&decoder_file)?;
         let encoder_config = EncoderConfig::read(&encoder_file)?;
         let head = (tensors::OUTPUT.to_owned(), vec![decoder_config.sizes.width, decoder_config.sizes.vocabulary]);
-        check::tensors(&decoder_file, &decoder_config.sizes.tensors(), &[head])?;
-        check::tensors(&encoder_file, &encoder_config.sizes.tensors(), &[])?;
+        let unseen = |file: &Gguf| {
+            let path = file.path().display().to_string();
+            move |error: ggml::Error| Error::model(format!("{path}: {error}"))
+        };
+        let decoder_seen = decoder_seen.map_err(unseen(&decoder_file))?;
+        let encoder_seen = encoder_seen.map_err(unseen(&encoder_file))?;
+        let decoder_checked = check::tensors(decoder_seen, &decoder_file, &decoder_config.sizes.tensors(), &[head])?;
+        let encoder_checked = check::tensors(encoder_seen, &encoder_file, &encoder_config.sizes.tensors(), &[])?;
         check_pair(&decoder_file, &encoder_file, &decoder_config, &encoder_config)?;
         check_cache(options.cache, decoder_config.sizes.head_width)?;
 
@@ -104,10 +113,18 @@ impl Model {
         let load = ggml::llama::LoadOptions { mmap, repack: options.repack };
         let (decoder, rest) = thread::scope(|scope| {
             let vocabulary = decoder_config.sizes.vocabulary as usize;
-            let decoder = scope
-                .spawn(move || ggml::llama::Model::load(&files.decoder, decoder_config.arch.name(), vocabulary, load));
+            let decoder = scope.spawn(move || {
+                ggml::llama::Model::load(&decoder_checked, decoder_config.arch.name(), vocabulary, load)
+            });
             let rest = || -> Result<_> {
-                let encoder = Encoder::open(&encoder_file, encoder_config, &threads, options.repack, &options.watch)?;
+                let encoder = Encoder::open(
+                    &encoder_file,
+                    &encoder_checked,
+                    encoder_config,
+                    &threads,
+                    options.repack,
+                    &options.watch,
+                )?;
                 let tokenizer = read_tokenizer(&decoder_file)?;
                 if options.check_scales {
                     check::finite(&encoder_file)?;

@@ -17,8 +17,8 @@ fn main() {
     let bindings = bindgen::Builder::default()
         .header(header.to_string_lossy())
         .clang_arg(format!("-I{}", include.display()))
-        .allowlist_var("GGML_(MAX_DIMS|MAX_NAME|MAX_N_THREADS|N_TASKS_MAX|DEFAULT_GRAPH_SIZE|MEM_ALIGN)")
-        .allowlist_var("GGUF_(MAGIC|VERSION|DEFAULT_ALIGNMENT)")
+        .allowlist_var("GGML_(MAX_DIMS|MAX_NAME|MAX_N_THREADS|N_TASKS_MAX)")
+        .allowlist_var("GGUF_(VERSION|DEFAULT_ALIGNMENT)")
         .generate()
         .expect("bindgen could not read the installed llama.h");
     let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets OUT_DIR"));

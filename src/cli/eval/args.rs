@@ -68,7 +68,8 @@ pub struct EvalArgs {
     #[arg(long, value_name = "FILE", requires = "types", help_heading = "Model")]
     pub imatrix: Option<PathBuf>,
 
-    /// Threads to compute with [default: as many as the process may use; one for the demo model]
+    /// Most threads to compute with; fewer work while other programs take the cores [default: one for each performance
+    /// core; one for the demo model]
     #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=512), help_heading = "Model")]
     pub threads: Option<u32>,
 

@@ -1,7 +1,8 @@
 //! Lets safe Rust use ggml and llama.cpp without being able to break them. Knows nothing of speech.
 //!
 //! This is the only package of the repository that may hold unsafe code. ggml ends the process when a shape is
-//! wrong (`GGML_ASSERT`), so every constructor here checks shapes first and answers with an [`Error`].
+//! wrong (`GGML_ASSERT`), so every constructor here checks shapes first and answers with an [`Error`]. Files are the one
+//! thing that cannot be checked here: see [`CheckedFile`].
 //!
 //! - [`backend`]: the compute device
 //! - [`Threads`]: worker threads, fewer of them on a busy machine; [`default_threads`]
@@ -12,6 +13,7 @@
 //! - [`log`]: the hook that keeps C from printing
 
 pub mod backend;
+mod file;
 pub mod graph;
 pub mod llama;
 mod load;
@@ -22,11 +24,28 @@ mod topology;
 pub mod weights;
 
 pub use backend::{Backend, cpu_features, pin, version};
+pub use file::{CheckedFile, UncheckedFile};
 pub use log::take_errors;
 pub use threads::Threads;
 pub use topology::default_threads;
 
+use ggml_sys as sys;
 use std::fmt;
+
+/// The types, by ggml's ids, that every product here can be computed with, and that [`quantize`] writes. Others have no
+/// kernel on a CPU (ggml would call a null function), or none that was tried.
+pub const COMPUTABLE: [u32; 10] = [
+    sys::GGML_TYPE_F32,
+    sys::GGML_TYPE_F16,
+    sys::GGML_TYPE_BF16,
+    sys::GGML_TYPE_Q8_0,
+    sys::GGML_TYPE_Q6_K,
+    sys::GGML_TYPE_Q5_K,
+    sys::GGML_TYPE_Q5_0,
+    sys::GGML_TYPE_Q4_K,
+    sys::GGML_TYPE_Q4_0,
+    sys::GGML_TYPE_IQ4_NL,
+];
 
 /// What C refused, or what would have ended the process had C seen it: one phrase, lower case.
 #[derive(Debug, Clone, PartialEq, Eq)]

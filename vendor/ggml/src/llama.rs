@@ -1,7 +1,6 @@
-//! A decoder model and its sessions, through llama.cpp. The caller has checked the file: llama.cpp ends the process
-//! on some contradictions, so nothing unchecked may come here.
+//! A decoder model and its sessions, through llama.cpp.
 
-use crate::{Error, Result, Threads, backend, log};
+use crate::{CheckedFile, Error, Result, Threads, backend, log};
 use ggml_sys as sys;
 use std::ffi::{CStr, CString, c_char, c_void};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -38,10 +37,12 @@ impl Drop for Model {
 impl Model {
     /// Loads the weights of a model file of architecture `arch` with `vocabulary` token rows. The vocabulary itself is
     /// passed over: texts are the caller's, and building llama.cpp's own tables for 152 k tokens would take longer
-    /// than everything else at start. Errors carry what llama.cpp logged.
-    pub fn load(path: &Path, arch: &str, vocabulary: usize, options: LoadOptions) -> Result<Arc<Self>> {
+    /// than everything else at start. Errors carry what llama.cpp logged, or state that the file is not the one that was
+    /// checked.
+    pub fn load(file: &CheckedFile, arch: &str, vocabulary: usize, options: LoadOptions) -> Result<Arc<Self>> {
         backend::start();
-        let name = c_path(path)?;
+        file.must_be(None)?;
+        let name = c_path(file.path())?;
         // SAFETY: returns a struct by value.
         let mut params = unsafe { sys::llama_model_default_params() };
         params.load_mode = if options.mmap { sys::LLAMA_LOAD_MODE_MMAP } else { sys::LLAMA_LOAD_MODE_NONE };
@@ -55,9 +56,12 @@ impl Model {
         ];
         params.kv_overrides = overrides.as_ptr();
         log::take_errors();
-        // SAFETY: a NUL-terminated path; the list of overrides is ended, outlives the call and is copied by it.
+        // SAFETY: a NUL-terminated path of a file that somebody has vouched for; the list of overrides is ended, outlives
+        // the call and is copied by it.
         let raw = unsafe { sys::llama_model_load_from_file(name.as_ptr(), params) };
-        NonNull::new(raw).map(|raw| Arc::new(Self { raw })).ok_or_else(|| Error::new(log::take_errors()))
+        let model = NonNull::new(raw).map(|raw| Self { raw }).ok_or_else(|| Error::new(log::take_errors()))?;
+        file.must_be(None)?;
+        Ok(Arc::new(model))
     }
 
     /// Width of an embedding row.
@@ -192,6 +196,9 @@ pub enum Input<'a> {
     Rows(&'a [f32]),
 }
 
+/// Positions no context can have: far more than any memory holds, far fewer than 32 bits count.
+const MOST_POSITIONS: usize = 1 << 28;
+
 /// One decoding state over a shared model.
 pub struct Session {
     raw: NonNull<sys::llama_context>,
@@ -223,8 +230,11 @@ impl Drop for Session {
 impl Session {
     /// An empty session. Errors: not enough memory, or options llama.cpp refuses.
     pub fn new(model: &Arc<Model>, options: SessionOptions) -> Result<Self> {
-        let too_large = |_| Error::new(format!("a context of {} positions", options.context_length));
-        let length = u32::try_from(options.context_length.max(1)).map_err(too_large)?;
+        // llama.cpp counts positions in 32 bits with a sign, and rounds the number up.
+        if options.context_length > MOST_POSITIONS {
+            return Err(Error::new(format!("a context of {} positions", options.context_length)));
+        }
+        let length = options.context_length.max(1) as u32;
         let threads = options.threads;
         // SAFETY: returns a struct by value.
         let mut params = unsafe { sys::llama_context_default_params() };
@@ -293,9 +303,9 @@ impl Session {
     /// outputs than positions or than [`SessionOptions::outputs_at_once`]; the session is then as before.
     pub fn append(&mut self, inputs: &[Input<'_>], outputs: usize) -> Result<()> {
         let (width, vocabulary) = (self.model.width(), self.model.vocabulary());
-        let mut added = 0;
+        let mut added = 0usize;
         for input in inputs {
-            added += match input {
+            let more = match input {
                 Input::Tokens(ids) => match ids.iter().find(|id| **id as usize >= vocabulary) {
                     Some(id) => return Err(Error::new(format!("token {id} of a vocabulary of {vocabulary}"))),
                     None => ids.len(),
@@ -303,6 +313,7 @@ impl Session {
                 Input::Rows(values) if values.len().is_multiple_of(width) => values.len() / width,
                 Input::Rows(values) => return Err(Error::new(format!("{} values for rows of {width}", values.len()))),
             };
+            added = added.saturating_add(more);
         }
         if added == 0 {
             return Err(Error::new("nothing to decode"));
@@ -313,11 +324,10 @@ impl Session {
                 self.outputs_at_once
             )));
         }
-        if self.position + added > self.context_length {
+        if added > self.context_length - self.position {
             return Err(Error::new(format!(
-                "{} positions in a context of {}",
-                self.position + added,
-                self.context_length
+                "{} and {added} positions in a context of {}",
+                self.position, self.context_length
             )));
         }
         // SAFETY: the batch is live and ours alone.

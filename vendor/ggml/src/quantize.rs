@@ -1,22 +1,8 @@
 //! Rows of weights to and from ggml types.
 
-use crate::{Error, Result};
+use crate::{COMPUTABLE, Error, Result};
 use ggml_sys as sys;
 use std::ptr;
-
-/// The types this layer quantizes to and reads; ids are ggml's own.
-const KNOWN: [u32; 10] = [
-    sys::GGML_TYPE_F32,
-    sys::GGML_TYPE_F16,
-    sys::GGML_TYPE_BF16,
-    sys::GGML_TYPE_Q8_0,
-    sys::GGML_TYPE_Q6_K,
-    sys::GGML_TYPE_Q5_K,
-    sys::GGML_TYPE_Q5_0,
-    sys::GGML_TYPE_Q4_K,
-    sys::GGML_TYPE_Q4_0,
-    sys::GGML_TYPE_IQ4_NL,
-];
 
 /// Bytes of `values` weights of a type whose blocks divide them evenly.
 fn bytes_of(kind: u32, values: usize) -> Result<usize> {
@@ -41,9 +27,10 @@ unsafe fn block_of(kind: u32) -> (usize, usize) {
 }
 
 /// Quantizes whole rows of `row_len` values; `importance` has one weight per column or is absent.
-/// Errors: a type this layer does not write, a row that blocks do not fill, values that are not finite.
+/// Errors: a type this layer does not write, a row that blocks do not fill, values that are not finite, importance that
+/// is negative or not finite.
 pub fn quantize_rows(kind: u32, values: &[f32], row_len: usize, importance: Option<&[f32]>) -> Result<Vec<u8>> {
-    if !KNOWN.contains(&kind) {
+    if !COMPUTABLE.contains(&kind) {
         return Err(Error::new(format!("ggml type {kind} is not one this build writes")));
     }
     if row_len == 0 || !values.len().is_multiple_of(row_len) {
@@ -52,6 +39,9 @@ pub fn quantize_rows(kind: u32, values: &[f32], row_len: usize, importance: Opti
     bytes_of(kind, row_len)?;
     if importance.is_some_and(|columns| columns.len() != row_len) {
         return Err(Error::new(format!("importance has not one weight for each of {row_len} columns")));
+    }
+    if importance.is_some_and(|columns| columns.iter().any(|weight| !weight.is_finite() || *weight < 0.0)) {
+        return Err(Error::new("importance that is negative or not a finite number"));
     }
     if let Some(place) = values.iter().position(|value| !value.is_finite()) {
         return Err(Error::new(format!("row {}, column {} is not a finite number", place / row_len, place % row_len)));
@@ -116,7 +106,7 @@ mod tests {
     #[test]
     fn every_type_round_trips() {
         let source = rows(512);
-        for (kind, limit) in KNOWN.iter().zip([0.0, 3e-4, 3e-3, 3e-3, 1e-2, 2e-2, 3e-2, 4e-2, 5e-2, 4e-2]) {
+        for (kind, limit) in COMPUTABLE.iter().zip([0.0, 3e-4, 3e-3, 3e-3, 1e-2, 2e-2, 3e-2, 4e-2, 5e-2, 4e-2]) {
             let packed = quantize_rows(*kind, &source, 256, None).expect("known type");
             let back = dequantize(*kind, &packed, source.len()).expect("own output");
             let worst = source.iter().zip(&back).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
@@ -132,5 +122,9 @@ mod tests {
         assert!(quantize_rows(sys::GGML_TYPE_F32, &[f32::NAN; 32], 32, None).is_err());
         assert!(dequantize(sys::GGML_TYPE_Q8_0, &[0; 33], 32).is_err());
         assert!(dequantize(4711, &[0; 34], 32).is_err());
+        assert!(quantize_rows(sys::GGML_TYPE_Q4_0, &[], 32, None).is_ok_and(|bytes| bytes.is_empty()));
+        for weight in [-1.0, f32::NAN, f32::INFINITY] {
+            assert!(quantize_rows(sys::GGML_TYPE_Q4_0, &rows(32), 32, Some(&[weight; 32])).is_err(), "{weight}");
+        }
     }
 }

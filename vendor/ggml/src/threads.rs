@@ -289,3 +289,39 @@ mod clock {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn there_are_no_more_threads_than_processors_and_no_fewer_than_one() {
+        for (asked, least, most) in [(0, 1, available()), (1, 1, 1), (usize::MAX, available(), available())] {
+            let threads = Threads::new(asked).expect("threads");
+            assert!((least..=most).contains(&threads.limit()), "{} threads of {asked}", threads.limit());
+            assert_eq!(threads.raw().is_null(), threads.limit() == 1);
+            let mut given = 0;
+            threads.run(|count| given = count);
+            assert!((1..=threads.limit() as i32).contains(&given));
+        }
+    }
+
+    /// ggml ends the process when it does not get its threads. In a process of its own, which may have little memory.
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn threads_that_cannot_be_started_are_done_without() {
+        const INSIDE: &str = "FENCE_TEST_FEW_THREADS";
+        if std::env::var_os(INSIDE).is_some() {
+            let count = startable(10_000);
+            assert!((1..10_000).contains(&count), "{count}");
+            assert!(startable(1) == 1, "they have ended");
+            return;
+        }
+        let this = std::env::current_exe().expect("a test program");
+        let name = "threads::tests::threads_that_cannot_be_started_are_done_without";
+        let script = format!("ulimit -v 2000000; exec \"$0\" --exact {name} --test-threads=1");
+        let done = std::process::Command::new("sh").args(["-c", &script]).arg(this).env(INSIDE, "1").output();
+        let done = done.expect("a shell");
+        assert!(done.status.success(), "{:?}: {}", done.status, String::from_utf8_lossy(&done.stdout));
+    }
+}

@@ -1,24 +1,23 @@
 //! Tensors of one mapped file: read in place, or copied into the layout the CPU multiplies fastest.
 
 use crate::graph::Node;
-use crate::{Backend, Error, Result};
+use crate::{Backend, COMPUTABLE, CheckedFile, Error, Result};
 use ggml_sys as sys;
 use memmap2::Mmap;
 use std::collections::HashMap;
-use std::ffi::c_void;
+use std::ffi::{CString, c_void};
 use std::fs::File;
-use std::path::Path;
 use std::ptr::{self, NonNull};
 
-/// Kernels read tensors at this alignment; GGUF's default is the same.
-const ALIGNMENT: u64 = 32;
+/// Kernels read tensors at this alignment, GGUF's default.
+const ALIGNMENT: u64 = sys::constants::GGUF_DEFAULT_ALIGNMENT as u64;
 
 /// Where one tensor lies in the file, and what it is.
 #[derive(Debug, Clone)]
 pub struct TensorSpec {
-    /// Name it is asked for by.
+    /// Name it is asked for by; not empty.
     pub name: String,
-    /// ggml type id.
+    /// ggml type id, one of [`COMPUTABLE`].
     pub kind: u32,
     /// Extents, fastest first, unused ones 1.
     pub dims: [u64; 4],
@@ -38,7 +37,8 @@ pub struct Weights {
     _map: Mmap,
 }
 
-// SAFETY: nothing behind these pointers changes after `map` returns.
+// SAFETY: nothing behind these pointers changes after `map` returns. Building a graph writes names into tensors that
+// have none, so `Context::describe` gives every tensor its name.
 unsafe impl Send for Weights {}
 // SAFETY: as above.
 unsafe impl Sync for Weights {}
@@ -93,20 +93,26 @@ impl Context {
 
     /// Describes a tensor; the caller has checked type and extents and left room for it.
     fn describe(&self, spec: &TensorSpec) -> Result<NonNull<sys::ggml_tensor>> {
+        let name = CString::new(spec.name.as_str()).ok().filter(|name| !name.is_empty());
+        let name = name.ok_or_else(|| Error::new(format!("'{}' is no name for a tensor", spec.name.escape_debug())))?;
         let dims = spec.dims.map(|dim| dim as i64);
         // SAFETY: the context has room (sized by the caller), the type is known, four extents are given.
         let tensor = unsafe { sys::ggml_new_tensor(self.raw(), spec.kind, 4, dims.as_ptr()) };
-        NonNull::new(tensor).ok_or_else(|| Error::new(format!("{}: ggml could not describe the tensor", spec.name)))
+        let tensor = NonNull::new(tensor)
+            .ok_or_else(|| Error::new(format!("{}: ggml could not describe the tensor", spec.name)))?;
+        // SAFETY: the tensor was just made; of a longer name it keeps what fits.
+        unsafe { sys::ggml_set_name(tensor.as_ptr(), name.as_ptr()) };
+        Ok(tensor)
     }
 }
 
 /// Bytes a tensor takes, or why it cannot exist.
 fn bytes(spec: &TensorSpec) -> Result<u64> {
     let wrong = |why: &str| Error::new(format!("{}: {why}", spec.name));
-    if spec.kind >= sys::GGML_TYPE_COUNT {
-        return Err(wrong("unknown ggml type"));
+    if !COMPUTABLE.contains(&spec.kind) {
+        return Err(wrong(&format!("ggml type {} is not one this build computes with", spec.kind)));
     }
-    // SAFETY: the type is below GGML_TYPE_COUNT.
+    // SAFETY: ggml's table has this type.
     let block = unsafe { sys::ggml_blck_size(spec.kind) } as u64;
     // SAFETY: as above.
     let size = unsafe { sys::ggml_type_size(spec.kind) } as u64;
@@ -118,14 +124,16 @@ fn bytes(spec: &TensorSpec) -> Result<u64> {
 }
 
 impl Weights {
-    /// Maps `path` and places the given tensors. With `repack`, matrices whose type the CPU multiplies faster in
+    /// Maps a file and places the given tensors. With `repack`, matrices whose type the CPU multiplies faster in
     /// another layout get a private copy in that layout, and their mapped pages are given back.
-    /// Errors: the file cannot be mapped, or a tensor does not fit inside it.
-    pub fn map(path: &Path, specs: &[TensorSpec], backend: &Backend, repack: bool) -> Result<Self> {
-        let file = File::open(path).map_err(|error| Error::new(format!("cannot open: {error}")))?;
-        // SAFETY: the mapping is private and read-only. Another process truncating the file while we read it would
-        // end us with SIGBUS; like every mmap loader we rely on model files being replaced by rename, not rewritten.
-        let map = unsafe { Mmap::map(&file) }.map_err(|error| Error::new(format!("cannot map: {error}")))?;
+    /// Errors: the file cannot be mapped or is not the one that was checked; a tensor does not fit inside it, or nothing
+    /// can be computed with its type.
+    pub fn map(file: &CheckedFile, specs: &[TensorSpec], backend: &Backend, repack: bool) -> Result<Self> {
+        let opened = File::open(file.path()).map_err(|error| Error::new(format!("cannot open: {error}")))?;
+        let metadata = opened.metadata().map_err(|error| Error::new(format!("cannot open: {error}")))?;
+        file.must_be(Some(&metadata))?;
+        // SAFETY: the mapping is private and read-only, and a `CheckedFile` states that nobody shortens the file.
+        let map = unsafe { Mmap::map(&opened) }.map_err(|error| Error::new(format!("cannot map: {error}")))?;
         for spec in specs {
             let end = spec.offset.checked_add(bytes(spec)?);
             if end.is_none_or(|end| end > map.len() as u64) || !spec.offset.is_multiple_of(ALIGNMENT) {
@@ -228,7 +236,7 @@ impl Weights {
 
 /// Whether this device would multiply the tensor from a private copy in another layout.
 pub fn is_repacked(spec: &TensorSpec, backend: &Backend) -> bool {
-    bytes(spec).is_ok() && fast_types(backend).iter().any(|buft| accepts(backend, *buft, spec))
+    fast_types(backend).iter().any(|buft| accepts(backend, *buft, spec))
 }
 
 /// The buffer types a CPU device offers beside its plain one; each holds weights in another layout.
@@ -265,6 +273,10 @@ fn fast_types(backend: &Backend) -> Vec<sys::ggml_backend_buffer_type_t> {
 /// Whether the device can multiply this weight from that buffer type: asked the way the scheduler asks, with a
 /// product node whose weight sits in an empty buffer of the type.
 fn accepts(backend: &Backend, buft: sys::ggml_backend_buffer_type_t, spec: &TensorSpec) -> bool {
+    // Rows of one plane cannot be multiplied by a stack of planes, and nothing repacks those.
+    if bytes(spec).is_err() || spec.dims[2..] != [1, 1] {
+        return false;
+    }
     let Ok(context) = Context::new(3, 0) else { return false };
     let Ok(weight) = context.describe(spec) else { return false };
     // SAFETY: room for three tensors was made; a plain f32 matrix of matching row length.
@@ -280,4 +292,48 @@ fn accepts(backend: &Backend, buft: sys::ggml_backend_buffer_type_t, spec: &Tens
     let device = unsafe { sys::ggml_backend_get_device(backend.raw()) };
     // SAFETY: device and node are live; the check only reads.
     unsafe { sys::ggml_backend_dev_supports_op(device, product) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::graph::{Arena, Executor};
+    use crate::{Threads, UncheckedFile};
+    use std::ffi::CStr;
+
+    fn name(node: Node<'_>) -> String {
+        // SAFETY: the node is live, and nobody writes to it.
+        let field = unsafe { &(*node.raw()).name };
+        // SAFETY: names end with a zero inside their field.
+        unsafe { CStr::from_ptr(field.as_ptr()) }.to_string_lossy().into_owned()
+    }
+
+    /// Building a graph writes "leaf_0" into a tensor without a name: into memory that other threads read.
+    #[test]
+    fn weights_have_names_and_no_graph_writes_into_them() {
+        let mut file = tempfile::NamedTempFile::new().expect("a file");
+        std::io::Write::write_all(&mut file, &[0; 4096]).expect("written");
+        let checked = UncheckedFile::new(file.path()).and_then(UncheckedFile::vouch).expect("nobody writes to it");
+        let backend = Backend::new(&Threads::new(1).expect("a thread")).expect("a CPU");
+        let long = "w".repeat(200);
+        let spec = |name: &str| TensorSpec {
+            name: name.into(),
+            kind: sys::GGML_TYPE_F32,
+            dims: [8, 2, 1, 1],
+            offset: 0,
+            matrix: false,
+        };
+        for refused in ["", "nul\0inside"] {
+            assert!(Weights::map(&checked, &[spec(refused)], &backend, false).is_err(), "{refused:?}");
+        }
+        let weights = Weights::map(&checked, &[spec("w"), spec(&long)], &backend, false).expect("mapped");
+        let both = [weights.get("w").expect("w"), weights.get(&long).expect("long")];
+        let before = both.map(name);
+        assert_eq!(before, ["w", &long[..sys::constants::GGML_MAX_NAME as usize - 1]]);
+        let mut executor = Executor::new(backend).expect("an executor");
+        let arena = Arena::new(4).expect("arena");
+        let sum = arena.add(both[0], both[1]).expect("sum");
+        executor.run(&arena, &[], sum).expect("runs");
+        assert_eq!(both.map(name), before);
+    }
 }
