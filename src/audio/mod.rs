@@ -5,8 +5,12 @@
 //! averages the channels, resamples ([`resample`]) and keeps the wished part: the official order of operations, in
 //! memory that grows only with the 16 kHz result. No header's claim decides how much is allocated.
 
+mod aac;
+mod codec;
 mod collect;
 mod compressed;
+mod containers;
+mod ffmpeg;
 mod level;
 pub mod live;
 mod opus;
@@ -15,24 +19,29 @@ mod plain;
 mod resample;
 mod samples;
 mod sniff;
+mod source;
 pub mod split;
+mod survey;
 mod timeline;
 mod wav;
 mod wav_format;
 
 pub use pcm::Pcm16k;
+pub use survey::{AudioTrack, Survey, survey};
 
 use crate::error::{Error, Result};
 use crate::transcript::Warning;
+use codec::Codec;
 use collect::Collector;
+use containers::{Bytes, Demuxer};
 use samples::{Encoding, Layout};
 use sniff::Kind;
+pub(crate) use source::Source;
 use std::fs::File;
-use std::io::{BufReader, Cursor, Read, Seek, SeekFrom};
+use std::io::{Cursor, Read, Seek, SeekFrom};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::time::Duration;
-use symphonia::core::io::{MediaSource, ReadOnlySource};
 
 /// What is wrong with a source: a sentence that begins behind its name.
 type Fault = String;
@@ -50,6 +59,20 @@ pub struct ReadOptions {
     pub channel: Channel,
     /// Which audio track, counted from 1; `None` takes the one marked as default, or the first that can be decoded.
     pub track: Option<u32>,
+    /// What decodes.
+    pub decoder: Decoder,
+}
+
+/// What decodes a recording.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Decoder {
+    /// What is built in. Other codecs are an error that names them.
+    #[default]
+    Builtin,
+    /// What is built in, and for other codecs the program `ffmpeg`, where it is on the path.
+    Auto,
+    /// The program `ffmpeg`, for everything but headerless samples.
+    Ffmpeg,
 }
 
 /// Which channel of a recording becomes the one that is recognized.
@@ -76,8 +99,8 @@ pub struct RawFormat {
 pub struct Recording {
     /// The samples, trimmed as wished. Sample 0 lies at the offset.
     pub pcm: Pcm16k,
-    /// What was less than perfect: `audio_damaged`, `audio_gap`, `audio_clipped`, `audio_tracks`, `channels_cancel`,
-    /// `offset_beyond_end`.
+    /// What was less than perfect: `audio_damaged`, `audio_gap`, `audio_clipped`, `audio_tracks`, `audio_decoder`,
+    /// `channels_cancel`, `offset_beyond_end`.
     pub warnings: Vec<Warning>,
     /// Frames per second in the source.
     pub source_rate: u32,
@@ -134,7 +157,12 @@ pub fn read_stream(source: impl Read + Send + Sync + 'static, name: &str, option
 
 /// A file at its first byte, and its first bytes.
 fn begin_path(path: &Path, name: &str) -> Result<(Source, Vec<u8>)> {
-    let fail = |e: std::io::Error| Error::audio(format!("{name}: cannot be opened: {e}"));
+    let fail = |e: std::io::Error| {
+        Error::audio(match name.contains("://") {
+            true => format!("{name}: is an address, and nothing is downloaded: give a file"),
+            false => format!("{name}: cannot be opened: {e}"),
+        })
+    };
     let mut file = File::open(path).map_err(fail)?;
     let kind = file.metadata().map_err(fail)?;
     if kind.is_dir() {
@@ -146,7 +174,7 @@ fn begin_path(path: &Path, name: &str) -> Result<(Source, Vec<u8>)> {
     let mut prefix = Vec::new();
     (&mut file).take(sniff::PREFIX as u64).read_to_end(&mut prefix).map_err(fail)?;
     file.seek(SeekFrom::Start(0)).map_err(fail)?;
-    Ok((Source::File(file), prefix))
+    Ok((Source::File { file, path: path.to_owned() }, prefix))
 }
 
 /// The same of a source that cannot go back.
@@ -157,36 +185,6 @@ fn begin_stream(mut source: impl Read + Send + Sync + 'static, name: &str) -> Re
         .read_to_end(&mut prefix)
         .map_err(|e| Error::audio(format!("{name}: cannot be read: {e}")))?;
     Ok((Source::Stream(Box::new(Cursor::new(prefix.clone()).chain(source))), prefix))
-}
-
-/// A source at its first byte.
-pub(crate) enum Source {
-    File(File),
-    Stream(Box<dyn Read + Send + Sync>),
-}
-
-impl Source {
-    /// A collector told what kind of source this is.
-    pub(crate) fn collector(&self, collector: Collector) -> Collector {
-        match self {
-            Self::File(_) => collector,
-            Self::Stream(_) => collector.of_a_stream(),
-        }
-    }
-
-    fn reader(self) -> Box<dyn Read + Send + Sync> {
-        match self {
-            Self::File(file) => Box::new(BufReader::with_capacity(1 << 16, file)),
-            Self::Stream(stream) => stream,
-        }
-    }
-
-    fn media(self) -> Box<dyn MediaSource> {
-        match self {
-            Self::File(file) => Box::new(file),
-            Self::Stream(stream) => Box::new(ReadOnlySource::new(stream)),
-        }
-    }
 }
 
 /// Decodes a source that starts with `prefix`.
@@ -215,24 +213,77 @@ fn decode(
         samples::read_samples(&mut source.reader(), layout, None, collector)?;
         return Ok("raw (16-bit)".to_owned());
     }
-    const CONVERT: &str = "convert it to WAV, FLAC or MP3 first";
-    match sniff::sniff(prefix) {
-        _ if prefix.is_empty() => Err("is empty (0 bytes): record or copy it again".to_owned()),
-        Kind::Wav => match wav::peek(prefix) {
-            Some(wav_format::Inside::Adpcm) => compressed::read(source.media(), collector),
-            Some(wav_format::Inside::Mpeg) => {
-                let frames = wav::data_stream(source.reader())?;
-                compressed::read(Box::new(ReadOnlySource::new(frames)), collector)
+    if prefix.is_empty() {
+        return Err("is empty (0 bytes): record or copy it again".to_owned());
+    }
+    let kind = sniff::sniff(prefix);
+    if options.decoder == Decoder::Ffmpeg && !matches!(kind, Kind::NotSound(_)) {
+        let track = options.track.map(|track| (track as usize).saturating_sub(1));
+        return ffmpeg::read(source, track, None, collector);
+    }
+    match open(kind, source, prefix, options)? {
+        Opened::Packets(demuxer) => compressed::read(demuxer, options, collector),
+        Opened::Plain(source) => {
+            only_track(options.track)?;
+            match kind {
+                Kind::Au => plain::read_au(source.reader(), collector),
+                Kind::Sphere => plain::read_sphere(source.reader(), collector),
+                _ => wav::read(source.reader(), collector),
             }
-            _ => wav::read(source.reader(), collector),
+        }
+        Opened::Foreign(source, name) if options.decoder == Decoder::Auto && ffmpeg::is_there() => {
+            ffmpeg::read(source, options.track.map(|track| (track as usize).saturating_sub(1)), Some(&name), collector)
+        }
+        Opened::Foreign(_, name) => Err(ffmpeg::refusal(&name, "")),
+    }
+}
+
+/// A source of which it is known what it is.
+enum Opened {
+    /// A container with packets.
+    Packets(Box<dyn Demuxer>),
+    /// WAV, AU or SPHERE with samples.
+    Plain(Source),
+    /// Sound that nothing here decodes, and its name.
+    Foreign(Source, String),
+}
+
+fn open(kind: Kind, source: Source, prefix: &[u8], options: &ReadOptions) -> std::result::Result<Opened, Fault> {
+    const CONVERT: &str = "convert it to WAV, FLAC or MP3 first";
+    Ok(match kind {
+        Kind::Wav => match wav::peek(prefix) {
+            Some(wav_format::Inside::Adpcm { kind, rate, channels }) => {
+                let (_, data) = wav::data_stream(source.reader())?;
+                Opened::Packets(Box::new(containers::Adpcm::new(kind, rate, channels.into(), data)?))
+            }
+            Some(wav_format::Inside::Mpeg) => {
+                let (_, data) = wav::data_stream(source.reader())?;
+                let frames = Bytes::new(Source::Stream(Box::new(data)), false);
+                Opened::Packets(Box::new(containers::mpeg::Mpeg::open(frames, "mp3")?))
+            }
+            Some(wav_format::Inside::Unknown(tag)) => Opened::Foreign(source, wav_format::tag_name(tag)),
+            _ => Opened::Plain(source),
         },
-        Kind::Au => plain::read_au(source.reader(), collector),
-        Kind::Sphere => plain::read_sphere(source.reader(), collector),
-        Kind::Compressed(_) => compressed::read(source.media(), collector),
-        Kind::Unsupported(what) => Err(format!("is {what}, which is not supported: {CONVERT}")),
-        Kind::NotSound(what) => Err(format!("is not a recording but {what}")),
-        Kind::Unknown => Err(format!(
-            "is of no sound format that is known here: {CONVERT}, or say rate and channels if it is headerless 16-bit PCM"
-        )),
+        Kind::Au | Kind::Sphere => Opened::Plain(source),
+        Kind::Unsupported(what) => Opened::Foreign(source, what.to_owned()),
+        Kind::NotSound(what) => return Err(format!("is not a recording but {what}")),
+        Kind::Unknown if options.decoder == Decoder::Auto && ffmpeg::is_there() => {
+            Opened::Foreign(source, "sound of a format that is not known here".to_owned())
+        }
+        Kind::Unknown => {
+            return Err(format!(
+                "is of no sound format that is known here: {CONVERT}, or say rate and channels if it is headerless \
+                 16-bit PCM"
+            ));
+        }
+        kind => Opened::Packets(containers::open(kind, source, options.decoder == Decoder::Auto)?),
+    })
+}
+
+/// Files of plain samples have one track.
+fn only_track(wished: Option<u32>) -> std::result::Result<(), Fault> {
+    match wished {
+        None | Some(1) => Ok(()),
+        Some(track) => Err(format!("has one audio track, so there is no track {track}")),
     }
 }

@@ -12,6 +12,17 @@ const LONGEST_HEADER: u64 = 1 << 20;
 
 /// Reads Sun/NeXT audio: six big-endian numbers, a comment, samples.
 pub(crate) fn read_au(mut source: impl Read, collector: &mut Collector) -> Result<String, Fault> {
+    let (layout, size) = au_header(&mut source)?;
+    finish("au", layout, size, source, collector)
+}
+
+/// How the samples of Sun/NeXT audio are written.
+pub(crate) fn au_layout(source: &mut impl Read) -> Result<Layout, Fault> {
+    au_header(source).map(|(layout, _)| layout)
+}
+
+/// Layout and bytes of the samples, which come next.
+fn au_header(mut source: &mut impl Read) -> Result<(Layout, Option<u64>), Fault> {
     let head: [u8; 24] = bytes(&mut source)?;
     let number = |index: usize| u32::from_be_bytes(head.as_chunks::<4>().0[index]);
     let (offset, size, code, rate, channels) = (number(1), number(2), number(3), number(4), number(5));
@@ -26,20 +37,26 @@ pub(crate) fn read_au(mut source: impl Read, collector: &mut Collector) -> Resul
         27 => Encoding::ALaw,
         _ => return Err(format!("is AU audio with encoding {code}, which is not supported")),
     };
-    skip_header(&mut source, u64::from(offset), 24)?;
-    let size = if size == u32::MAX { None } else { Some(u64::from(size)) };
-    finish("au", encoding, true, (rate, channels), size, source, collector)
+    skip_header(source, u64::from(offset), 24)?;
+    // Unknown, or to be filled in at the end, which never came.
+    let size = if [0, u32::MAX].contains(&size) { None } else { Some(u64::from(size)) };
+    Ok((layout(encoding, true, rate, channels), size))
 }
 
 /// Reads NIST SPHERE: a text header of `name -type value` lines, padded to the length that its second line gives.
 pub(crate) fn read_sphere(mut source: impl Read, collector: &mut Collector) -> Result<String, Fault> {
+    finish("sphere", sphere_layout(&mut source)?, None, source, collector)
+}
+
+/// How the samples of NIST SPHERE, which come next, are written.
+pub(crate) fn sphere_layout(mut source: &mut impl Read) -> Result<Layout, Fault> {
     let head: [u8; 16] = bytes(&mut source)?;
     let length = std::str::from_utf8(&head[8..]).ok().and_then(|text| text.trim().parse::<u64>().ok());
     let Some(length @ 16..=LONGEST_HEADER) = length else {
         return Err("is NIST SPHERE audio without a readable header length: the file is damaged".to_owned());
     };
     let mut header = Vec::new();
-    (&mut source).take(length - 16).read_to_end(&mut header).map_err(|e| format!("cannot be read: {e}"))?;
+    source.take(length - 16).read_to_end(&mut header).map_err(|e| format!("cannot be read: {e}"))?;
     let header = String::from_utf8_lossy(&header);
     let field = |name: &str| {
         header.lines().take_while(|line| *line != "end_head").find_map(|line| {
@@ -64,24 +81,41 @@ pub(crate) fn read_sphere(mut source: impl Read, collector: &mut Collector) -> R
         return Err("is NIST SPHERE audio that names no sample rate or channel count: the file is damaged".to_owned());
     };
     let big_endian = field("sample_byte_format").is_some_and(|order| order.starts_with("10"));
-    finish("sphere", encoding, big_endian, (rate, channels), None, source, collector)
+    Ok(layout(encoding, big_endian, rate, channels))
+}
+
+fn layout(encoding: Encoding, big_endian: bool, rate: u32, channels: u32) -> Layout {
+    Layout { encoding, big_endian, channels: u16::try_from(channels).unwrap_or(u16::MAX), rate }
 }
 
 fn finish(
     name: &str,
-    encoding: Encoding,
-    big_endian: bool,
-    (rate, channels): (u32, u32),
+    layout: Layout,
     size: Option<u64>,
     mut source: impl Read,
     collector: &mut Collector,
 ) -> Result<String, Fault> {
-    let channels = u16::try_from(channels).unwrap_or(u16::MAX);
-    let layout = Layout { encoding, big_endian, channels, rate };
-    if let Ended::Early = read_samples(&mut source, layout, size, collector)? {
-        collector.damaged("it ends before all the samples that its header promises");
+    // A size may be too small, and a frame that it cuts be whole.
+    let whole = size.map(|size| size - size % layout.frame_bytes().max(1) as u64);
+    match (read_samples(&mut source, layout, whole, collector)?, size) {
+        (Ended::Early, Some(size)) => {
+            let missing = size.saturating_sub(collector.frames() * layout.frame_bytes() as u64);
+            let missing = missing as f64 / layout.frame_bytes() as f64 / f64::from(layout.rate);
+            collector.damaged(format!("is cut: its last {missing:.2} s are missing"));
+        }
+        (Ended::AsPromised, Some(size)) => {
+            // Nothing comes after the samples in these formats.
+            let before = collector.frames();
+            read_samples(&mut source, layout, None, collector)?;
+            if collector.frames() > before {
+                collector.damaged(format!(
+                    "its header promises {size} bytes of samples, but more follow, which are read too"
+                ));
+            }
+        }
+        _ => {}
     }
-    Ok(format!("{name} ({})", encoding_name(encoding)))
+    Ok(format!("{name} ({})", encoding_name(layout.encoding)))
 }
 
 /// Passes over the rest of a header of which `read` bytes are read.
@@ -112,8 +146,13 @@ mod tests {
 
     #[test]
     fn au_is_big_endian() {
-        let got = au([SND, 24, 4, 3, 16_000, 1], &[0x40, 0, 0xc0, 0, 9, 9]).expect("readable");
+        let got = au([SND, 24, 4, 3, 16_000, 1], &[0x40, 0, 0xc0, 0]).expect("readable");
         assert_eq!((got.pcm.samples(), got.format.as_str()), (&[0.5, -0.5][..], "au (16-bit)"));
+        assert!(got.warnings.is_empty());
+        for (size, samples, warnings) in [(0, 2, 0), (u32::MAX, 2, 0), (2, 2, 1), (99, 2, 1)] {
+            let got = au([SND, 24, size, 3, 16_000, 1], &[0x40, 0, 0xc0, 0]).expect("readable");
+            assert_eq!((got.pcm.len(), got.warnings.len()), (samples, warnings), "{size}");
+        }
         assert!(au([SND, u32::MAX, 4, 3, 16_000, 1], &[]).is_err());
         assert!(au([SND, 24, 4, 99, 16_000, 1], &[]).is_err());
         assert!(au([SND, 24, 4, 3, 16_000, 0], &[]).is_err());

@@ -23,7 +23,7 @@ pub(crate) enum Encoding {
 }
 
 impl Encoding {
-    fn bytes(self) -> usize {
+    pub(crate) fn bytes(self) -> usize {
         match self {
             Self::Unsigned8 | Self::MuLaw | Self::ALaw => 1,
             Self::Signed(bytes) => usize::from(bytes),
@@ -51,8 +51,10 @@ impl Layout {
 
 /// What became of the bytes that a header promised.
 pub(crate) enum Ended {
-    /// All promised bytes were there, or as many as wished were read.
+    /// All promised bytes were there.
     AsPromised,
+    /// As many as wished were read; there may be more.
+    Enough,
     /// The source ended first.
     Early,
 }
@@ -121,11 +123,27 @@ pub(crate) fn read_samples(
             return Ok(if limit.is_some() { Ended::Early } else { Ended::AsPromised });
         }
         if !more {
-            break;
+            return Ok(Ended::Enough);
         }
         bytes.copy_within(whole..got, 0);
     }
     Ok(Ended::AsPromised)
+}
+
+/// Decodes the whole samples of one packet.
+pub(crate) fn decode_packet(
+    encoding: Encoding,
+    big_endian: bool,
+    packet: &[u8],
+    out: &mut Vec<f32>,
+) -> Result<(), Fault> {
+    let whole = &packet[..packet.len() - packet.len() % encoding.bytes()];
+    if !big_endian {
+        return decode(encoding, whole, out);
+    }
+    let mut swapped = whole.to_vec();
+    swapped.chunks_exact_mut(encoding.bytes()).for_each(<[u8]>::reverse);
+    decode(encoding, &swapped, out)
 }
 
 /// Fills `buffer` as far as the source reaches.

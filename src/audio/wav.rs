@@ -5,8 +5,8 @@
 
 use super::Fault;
 use super::collect::Collector;
-use super::samples::{Ended, read_full, read_samples};
-use super::wav_format::{Inside, encoding_name, inside};
+use super::samples::{Ended, Layout, read_full, read_samples};
+use super::wav_format::{Inside, encoding_name, inside, tag_name};
 use std::io::{Cursor, Read};
 
 /// How the chunk headers are written.
@@ -72,14 +72,16 @@ impl<R: Read> Chunks<R> {
                             "has its data chunk before its format chunk: convert it to an ordinary WAV".to_owned()
                         );
                     };
+                    // An unfinished recording: sizes were to be filled in at the end.
+                    let unfinished =
+                        size == 0 && (self.live || matches!(self.claimed, 0 | 0xffff_ffff) || self.has_samples()?);
                     let size = match self.data_size_64 {
-                        Some(size) if size < u64::MAX / 2 => Some(size),
-                        // An unfinished recording: both sizes were to be filled in at the end.
-                        _ if size == 0 && matches!(self.claimed, 0 | 0xffff_ffff) => None,
+                        Some(size @ 1..) if size < u64::MAX / 2 => Some(size),
+                        _ if unfinished => None,
                         _ if self.dialect != Dialect::Wave64 && size >= STREAMED => None,
                         _ => Some(size),
                     };
-                    return Ok(Some((inside, size.filter(|&size| size > 0 || !self.live))));
+                    return Ok(Some((inside, size)));
                 }
                 b"fmt " if self.inside.is_none() => self.inside = Some(self.format(size)?),
                 b"ds64" if size >= 16 => {
@@ -107,8 +109,13 @@ impl<R: Read> Chunks<R> {
             Dialect::Riff => u64::from(u32::from_le_bytes(small)),
             Dialect::Rifx => u64::from(u32::from_be_bytes(small)),
             Dialect::Wave64 => {
-                let with_header = u64::from_le_bytes(head.as_chunks::<8>().0[2]);
-                with_header.checked_sub(24).ok_or("has a chunk shorter than its own header: the file is damaged")?
+                match (u64::from_le_bytes(head.as_chunks::<8>().0[2]), &id) {
+                    // To be filled in at the end, which never came.
+                    (0 | 0x7fff_ffff_ffff_ffff.., b"data") => 0,
+                    (size, _) => {
+                        size.checked_sub(24).ok_or("has a chunk shorter than its own header: the file is damaged")?
+                    }
+                }
             }
         };
         Ok(Some((id, size)))
@@ -140,20 +147,32 @@ impl<R: Read> Chunks<R> {
         Ok(())
     }
 
-    /// Live, after a data chunk of `size` bytes by its header, all of which are read but `rest`: true when more samples
+    /// After a data chunk of `size` bytes by its header, all of which are read but `rest`: true when more samples
     /// follow instead of the end or another chunk. Chunk names are letters, digits, spaces and the like; four bytes
     /// of a quiet signal are not.
     fn goes_on(&mut self, size: u64, rest: usize) -> Result<bool, Fault> {
         let skipped = rest + self.padding(size);
         let mut next = vec![0u8; skipped + 4];
         let got = read_full(&mut self.source, &mut next)?;
-        let name = |byte: &u8| byte.is_ascii_alphanumeric() || b" _-.".contains(byte);
-        if got < next.len() || next[skipped..].iter().all(name) {
-            self.source.first = Cursor::new(next[skipped.min(got)..got].to_vec());
+        next.truncate(got);
+        // Zeros to the end of a block or of the file are no more than padding.
+        if got <= skipped + 3 || is_name(&next[skipped..]) {
+            next.drain(..skipped.min(got));
+            self.source.give_back(next);
             return Ok(false);
         }
-        self.source.first = Cursor::new(next);
+        self.source.give_back(next);
         Ok(true)
+    }
+
+    /// After the header of a data chunk of size 0: samples follow instead of the end or another chunk.
+    fn has_samples(&mut self) -> Result<bool, Fault> {
+        let mut next = vec![0u8; 8];
+        let got = read_full(&mut self.source, &mut next)?;
+        next.truncate(got);
+        let samples = got > 0 && !(got == 8 && is_name(&next[..4]));
+        self.source.give_back(next);
+        Ok(samples)
     }
 
     /// Reads the format chunk.
@@ -170,10 +189,23 @@ impl<R: Read> Chunks<R> {
     }
 }
 
+/// Letters, digits, spaces and the like.
+fn is_name(id: &[u8]) -> bool {
+    id.iter().all(|byte| byte.is_ascii_alphanumeric() || b" _-.".contains(byte))
+}
+
 /// A source that some of what was read from it can be given back to.
 pub(crate) struct Pushback<R> {
     first: Cursor<Vec<u8>>,
     source: R,
+}
+
+impl<R> Pushback<R> {
+    /// Bytes that come next once more.
+    fn give_back(&mut self, mut bytes: Vec<u8>) {
+        bytes.extend_from_slice(&self.first.get_ref()[self.first.position() as usize..]);
+        self.first = Cursor::new(bytes);
+    }
 }
 
 impl<R: Read> Read for Pushback<R> {
@@ -193,17 +225,20 @@ pub(crate) fn read(source: impl Read, collector: &mut Collector) -> Result<Strin
     let mut name = String::new();
     // Damage behind the samples is no reason to lose them.
     while let Some((inside, size)) = chunks.next_data().or_else(|e| if found > 0 { Ok(None) } else { Err(e) })? {
-        let Inside::Plain(layout) = inside else {
-            return Err("holds compressed samples where plain ones were expected".to_owned());
+        let layout = match inside {
+            Inside::Plain(layout) => layout,
+            Inside::Unknown(tag) => return Err(super::ffmpeg::refusal(&tag_name(tag), "")),
+            _ => return Err("holds compressed samples where plain ones were expected".to_owned()),
         };
         found += 1;
         name = format!("wav ({})", encoding_name(layout.encoding));
         let before = collector.frames();
-        // Live, the size may be too small, and a frame that it cuts be whole.
-        let rest = size.filter(|_| chunks.live).map_or(0, |size| size % layout.frame_bytes().max(1) as u64);
+        // The size may be too small, and a frame that it cuts be whole.
+        let rest = size.map_or(0, |size| size % layout.frame_bytes().max(1) as u64);
         let ended = read_samples(&mut chunks.source, layout, size.map(|size| size - rest), collector)?;
         match size {
             None => break,
+            Some(_) if matches!(ended, Ended::Enough) => break,
             Some(size) => {
                 if let Ended::Early = ended {
                     let got = (collector.frames() - before) as f64 / f64::from(layout.rate);
@@ -211,20 +246,16 @@ pub(crate) fn read(source: impl Read, collector: &mut Collector) -> Result<Strin
                         .damaged(format!("its header promises {size} bytes of samples, but it ends after {got:.2} s"));
                     break;
                 }
-                if chunks.live {
-                    if chunks.goes_on(size, rest as usize)? {
-                        collector.damaged(format!(
-                            "its header promises {size} bytes of samples, but more follow, which are read too"
-                        ));
-                        read_samples(&mut chunks.source, layout, None, collector)?;
-                        break;
-                    }
-                    if rest > 0 {
-                        collector.damaged(format!("its last {rest} bytes are not a whole frame and were left out"));
-                    }
-                    continue;
+                if chunks.goes_on(size, rest as usize)? {
+                    collector.damaged(format!(
+                        "its header promises {size} bytes of samples, but more follow, which are read too"
+                    ));
+                    read_samples(&mut chunks.source, layout, None, collector)?;
+                    break;
                 }
-                chunks.skip_padding(size)?;
+                if rest > 0 {
+                    collector.damaged(format!("its last {rest} bytes are not a whole frame and were left out"));
+                }
             }
         }
     }
@@ -255,12 +286,44 @@ pub(crate) fn peek(prefix: &[u8]) -> Option<Inside> {
     chunks.inside
 }
 
-/// The bytes of the first data chunk, as a stream of their own.
-pub(crate) fn data_stream<R: Read>(source: R) -> Result<std::io::Take<Pushback<R>>, Fault> {
+/// How the samples are written, and where they begin.
+pub(crate) fn layout(source: impl Read) -> Result<(Layout, u64), Fault> {
     let mut chunks = Chunks::open(source)?;
     match chunks.next_data()? {
-        Some((_, size)) => Ok(chunks.source.take(size.unwrap_or(u64::MAX))),
+        Some((Inside::Plain(layout), _)) => Ok((layout, 44)),
+        Some((Inside::Unknown(tag), _)) => Err(super::ffmpeg::refusal(&tag_name(tag), "")),
+        _ => Err("ends before its samples (no data chunk): the file is cut".to_owned()),
+    }
+}
+
+/// What the first data chunk holds, and its content as a stream of its own.
+pub(crate) fn data_stream<R: Read>(source: R) -> Result<(Inside, Data<R>), Fault> {
+    let mut chunks = Chunks::open(source)?;
+    match chunks.next_data()? {
+        Some((inside, left)) => Ok((inside, Data { chunks, size: left.unwrap_or(0), left })),
         None => Err("ends before its samples (no data chunk): the file is cut".to_owned()),
+    }
+}
+
+/// The content of a data chunk. It ends with the chunk, unless more follows that is no other chunk.
+pub(crate) struct Data<R> {
+    chunks: Chunks<R>,
+    size: u64,
+    left: Option<u64>,
+}
+
+impl<R: Read> Read for Data<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        if self.left == Some(0) {
+            if !self.chunks.goes_on(self.size, 0).map_err(std::io::Error::other)? {
+                return Ok(0);
+            }
+            self.left = None;
+        }
+        let most = self.left.map_or(buffer.len(), |left| buffer.len().min(usize::try_from(left).unwrap_or(usize::MAX)));
+        let read = self.chunks.source.read(&mut buffer[..most])?;
+        self.left = self.left.map(|left| left - read as u64);
+        Ok(read)
     }
 }
 
@@ -341,8 +404,8 @@ mod tests {
             (0, 0, 2, 0),
             (u32::MAX, u32::MAX, 2, 0),
             (1 << 31, 0x7fff_f000, 2, 0),
-            (40, 0, 0, 0),
-            (40, 2, 1, 0),
+            (40, 0, 2, 0),
+            (40, 2, 2, 1),
             (40, 99, 2, 1),
         ] {
             let head = chunk(b"RIFF", riff, b"WAVE");

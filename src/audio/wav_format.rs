@@ -1,6 +1,7 @@
 //! What a wave file's format chunk says about the samples.
 
 use super::Fault;
+use super::codec::Adpcm;
 use super::samples::{Encoding, Layout};
 
 /// The rest of the extensible format's names for ordinary format tags.
@@ -11,10 +12,12 @@ const TAG_GUID_TAIL: [u8; 8] = [0x80, 0x00, 0x00, 0xaa, 0x00, 0x38, 0x9b, 0x71];
 pub(crate) enum Inside {
     /// Uncompressed, or G.711.
     Plain(Layout),
+    /// A format of this number, which is not decoded here.
+    Unknown(u16),
     /// MPEG audio frames: the data chunk is an MP3 stream of its own.
     Mpeg,
-    /// ADPCM, which symphonia reads, container and all.
-    Adpcm,
+    /// ADPCM in blocks, with rate and channels.
+    Adpcm { kind: Adpcm, rate: u32, channels: u16 },
 }
 
 /// Understands a format chunk of at least 16 bytes.
@@ -56,27 +59,35 @@ pub(crate) fn inside(chunk: &[u8], big_endian: bool) -> Result<Inside, Fault> {
         (3, 64) => Encoding::Float64,
         (6, 8) => Encoding::ALaw,
         (7, 8) => Encoding::MuLaw,
-        (2 | 0x11, _) => return Ok(Inside::Adpcm),
+        (2, _) => return Ok(Inside::Adpcm { kind: Adpcm::Microsoft { block: block.into() }, rate, channels }),
+        (0x11, _) => return Ok(Inside::Adpcm { kind: Adpcm::Ima { block: block.into() }, rate, channels }),
         (0x50 | 0x55, _) => return Ok(Inside::Mpeg),
         (1 | 3 | 6 | 7, _) => {
             return Err(format!(
                 "claims samples of {bits} bits in blocks of {block} bytes, which do not exist: the file is damaged"
             ));
         }
-        _ => return Err(format!("has samples of format {tag:#06x}{}, which is not supported", tag_name(tag))),
+        _ => return Ok(Inside::Unknown(tag)),
     };
     Ok(Inside::Plain(Layout { encoding, big_endian, channels, rate }))
 }
 
-/// Formats that people have and that are not read.
-fn tag_name(tag: u16) -> &'static str {
-    match tag {
-        0x31 => " (GSM)",
-        0x92 | 0x2000 => " (AC-3)",
-        0x160..=0x163 => " (Windows Media)",
-        0x674f..=0x6771 => " (Vorbis in WAV)",
-        _ => "",
-    }
+/// A format that is not decoded here, for the message.
+pub(crate) fn tag_name(tag: u16) -> String {
+    let known = match tag {
+        0x31 => "GSM",
+        0x92 | 0x2000 => "AC-3",
+        0x2001 => "DTS",
+        0x160..=0x163 => "Windows Media Audio",
+        0x674f..=0x6771 => "Vorbis in WAV",
+        0xff | 0x1600..=0x1610 | 0x706d => "AAC in WAV",
+        0x57 | 0x7361 => "AMR",
+        0x22 | 0x38 => "TrueSpeech",
+        0xa109 => "Speex",
+        0x270..=0x273 => "ATRAC",
+        _ => return format!("samples of format {tag:#06x}"),
+    };
+    format!("{known} (format {tag:#06x})")
 }
 
 /// For the report.

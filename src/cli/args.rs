@@ -235,7 +235,7 @@ pub struct ConvertArgs {
 #[derive(Debug, Args)]
 #[command(arg_required_else_help = true)]
 pub struct InspectArgs {
-    /// Any GGUF file
+    /// A GGUF file or a recording
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
 }

@@ -137,7 +137,7 @@ fn is_recognised(prefix: &[u8]) -> bool {
         || match sniff(prefix) {
             // The format chunk says how to go on.
             Kind::Wav => wav::peek(prefix).is_some(),
-            Kind::Unknown | Kind::Compressed("mp3" | "aac" | "flac") => false,
+            Kind::Unknown | Kind::Mpeg | Kind::Adts | Kind::Flac => false,
             Kind::NotSound(_) => prefix.len() >= TEXT,
             _ => prefix.len() >= MAGIC,
         }
