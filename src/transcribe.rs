@@ -122,6 +122,11 @@ impl Transcriber {
         })
     }
 
+    /// Where the first sample lies in the recording, to be said before it is fed; [`Options::origin`] is added.
+    pub fn starts_at(&mut self, start: SampleIndex) {
+        self.options.origin = start + self.options.origin.0;
+    }
+
     /// How long the recording probably is. A short one needs less memory for its attention; a wrong value costs time.
     pub fn expect(&mut self, total: SampleIndex) {
         self.expected = Some(total);

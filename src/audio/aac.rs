@@ -38,10 +38,7 @@ impl Config {
     pub(crate) fn adts(profile: u8, rate_index: u8, layout: u8) -> Option<(Self, Vec<u8>)> {
         let (object, rate) = (u32::from(profile) + 1, *RATES.get(usize::from(rate_index))?);
         let bytes = vec![(object as u8) << 3 | rate_index >> 1, rate_index << 7 | layout << 3];
-        Some((
-            Self { object, rate, layout: u32::from(layout), high_efficiency: false, short_frames: false },
-            bytes,
-        ))
+        Some((Self { object, rate, layout: u32::from(layout), high_efficiency: false, short_frames: false }, bytes))
     }
 
     /// A header for tracks that have none.

@@ -14,7 +14,7 @@ use super::resample::Resampler;
 use super::timeline::{Missing, Placed, Timeline};
 use super::{Channel, Fault, RawFormat, ReadOptions, Recording};
 use crate::transcript::Warning;
-use crate::units::SAMPLE_RATE;
+use crate::units::{SAMPLE_RATE, SampleIndex};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -102,6 +102,8 @@ pub(crate) struct Collector {
     resampler: Option<Resampler>,
     mono: Vec<f32>,
     out: Vec<f32>,
+    /// Where the first sample that is handed on lies in the recording.
+    start: SampleIndex,
     /// 16 kHz samples still to drop before the wished part begins.
     skip: u64,
     /// 16 kHz samples wished that have not come yet.
@@ -143,6 +145,11 @@ impl Collector {
     }
 
     fn with_sink(name: &str, options: &ReadOptions, sink: Sink, level: Level) -> Self {
+        let skip = options.offset.map_or(0, samples_in);
+        let start = SampleIndex(skip);
+        if let Sink::Queue { queue, .. } = &sink {
+            queue.set_start(start);
+        }
         Self {
             name: name.to_owned(),
             first: None,
@@ -152,7 +159,8 @@ impl Collector {
             resampler: None,
             mono: Vec::new(),
             out: Vec::new(),
-            skip: options.offset.map_or(0, samples_in),
+            start,
+            skip,
             wanted: options.duration.map_or(u64::MAX, samples_in),
             frames: 0,
             samples: 0,
@@ -223,6 +231,17 @@ impl Collector {
         match self.timeline.place(seconds) {
             Placed::Here => Ok(true),
             Placed::After(frames) => self.silence(frames),
+            Placed::Late(frames) => {
+                let late = frames * u64::from(SAMPLE_RATE) / u64::from(self.rate);
+                let waited = late.saturating_sub(self.skip);
+                self.skip -= late - waited;
+                self.wanted = self.wanted.saturating_sub(waited);
+                self.start = self.start + waited;
+                if let Sink::Queue { queue, .. } = &self.sink {
+                    queue.set_start(self.start);
+                }
+                Ok(self.wanted > 0)
+            }
         }
     }
 
@@ -374,6 +393,7 @@ impl Collector {
         };
         Ok(Recording {
             pcm,
+            start: self.start,
             warnings: self.warnings,
             source_rate,
             channels: channels as u32,
@@ -423,6 +443,27 @@ mod tests {
         let got = collect(&options, 16_000, 1, &samples).expect("readable");
         assert!(got.pcm.is_empty());
         assert_eq!(got.warnings[0].code, "offset_beyond_end");
+    }
+
+    #[test]
+    fn a_late_start_is_a_time_and_no_sound() {
+        let read = |offset: u64, duration: Option<u64>| {
+            let seconds = Duration::from_secs;
+            let options =
+                ReadOptions { offset: Some(seconds(offset)), duration: duration.map(seconds), ..Default::default() };
+            let mut collector = Collector::new("x", &options);
+            collector.format(8000, 1).expect("fine");
+            if collector.at(5.0).expect("fine") {
+                collector.push(&[0.1; 32_000], 1).expect("fine");
+            }
+            let got = collector.finish("test").expect("fine");
+            (got.start.seconds(), got.pcm.duration().seconds())
+        };
+        assert_eq!(read(0, None), (5.0, 4.0));
+        assert_eq!(read(3, None), (5.0, 4.0));
+        assert_eq!(read(6, None), (6.0, 3.0));
+        assert_eq!(read(3, Some(3)), (5.0, 1.0));
+        assert_eq!(read(0, Some(3)), (3.0, 0.0));
     }
 
     #[test]

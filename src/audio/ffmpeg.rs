@@ -46,7 +46,8 @@ pub(crate) fn read(
     codec: Option<&str>,
     collector: &mut Collector,
 ) -> Result<String, Fault> {
-    let program = path().ok_or("cannot be decoded by ffmpeg, which is not on the path: install it, or choose another decoder")?;
+    let program =
+        path().ok_or("cannot be decoded by ffmpeg, which is not on the path: install it, or choose another decoder")?;
     let mut command = Command::new(program);
     command.args(["-nostdin", "-hide_banner", "-loglevel", "error", "-protocol_whitelist", "file,pipe,fd", "-i"]);
     let stdin = match source.path() {

@@ -31,6 +31,7 @@ pub use survey::{AudioTrack, Survey, survey};
 
 use crate::error::{Error, Result};
 use crate::transcript::Warning;
+use crate::units::SampleIndex;
 use codec::Codec;
 use collect::Collector;
 use containers::{Bytes, Demuxer};
@@ -97,8 +98,10 @@ pub struct RawFormat {
 /// A recording, ready for features.
 #[derive(Debug, Clone)]
 pub struct Recording {
-    /// The samples, trimmed as wished. Sample 0 lies at the offset.
+    /// The samples, trimmed as wished.
     pub pcm: Pcm16k,
+    /// Where sample 0 lies in the recording: at the offset, or later where the audio of a film begins later.
+    pub start: SampleIndex,
     /// What was less than perfect: `audio_damaged`, `audio_gap`, `audio_clipped`, `audio_tracks`, `audio_decoder`,
     /// `channels_cancel`, `offset_beyond_end`.
     pub warnings: Vec<Warning>,

@@ -109,7 +109,9 @@ mod tests {
     #[test]
     fn packets_know_their_length() {
         // CELT 20 ms; SILK 60 ms; two frames of 20 ms; three of 2.5 ms; nonsense.
-        for (packet, ticks) in [(&[0xf8][..], 960), (&[0x18], 2880), (&[0xf9], 1920), (&[0x83, 3], 360), (&[0x1b, 63], 0)] {
+        for (packet, ticks) in
+            [(&[0xf8][..], 960), (&[0x18], 2880), (&[0xf9], 1920), (&[0x83, 3], 360), (&[0x1b, 63], 0)]
+        {
             assert_eq!(super::ticks(packet), ticks, "{packet:x?}");
         }
         assert_eq!(super::ticks(&[]), 0);

@@ -45,7 +45,10 @@ pub(crate) fn sniff(prefix: &[u8]) -> Kind {
         return Kind::Aiff;
     }
     // MP4 without its file type box begins with one of the other boxes.
-    if [&b"ftyp"[..], b"moov", b"mdat", b"free", b"skip", b"wide", b"moof", b"styp", b"pnot"].iter().any(|name| at(4, name)) {
+    if [&b"ftyp"[..], b"moov", b"mdat", b"free", b"skip", b"wide", b"moof", b"styp", b"pnot"]
+        .iter()
+        .any(|name| at(4, name))
+    {
         return Kind::Mp4;
     }
     if starts(b"ID3") {

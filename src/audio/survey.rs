@@ -88,11 +88,7 @@ fn look(source: Source, prefix: &[u8], options: &ReadOptions) -> std::result::Re
                 is_builtin: TrackDecoder::new(track).is_ok(),
                 is_chosen: chosen == Some(index),
             });
-            Survey {
-                container: demuxer.name().to_owned(),
-                seconds: demuxer.seconds(),
-                tracks: tracks.collect(),
-            }
+            Survey { container: demuxer.name().to_owned(), seconds: demuxer.seconds(), tracks: tracks.collect() }
         }
         Opened::Plain(source) => {
             let (container, layout, start) = match kind {
@@ -104,7 +100,8 @@ fn look(source: Source, prefix: &[u8], options: &ReadOptions) -> std::result::Re
                 }
             };
             let frame = layout.frame_bytes().max(1) as f64;
-            let seconds = length.map(|length| length.saturating_sub(start) as f64 / frame / f64::from(layout.rate.max(1)));
+            let seconds =
+                length.map(|length| length.saturating_sub(start) as f64 / frame / f64::from(layout.rate.max(1)));
             let track = AudioTrack {
                 codec: super::Codec::Pcm { encoding: layout.encoding, big_endian: layout.big_endian }.name(),
                 rate: layout.rate,

@@ -15,6 +15,8 @@ pub(crate) enum Missing {
 pub(crate) enum Placed {
     /// Right after the one before.
     Here,
+    /// At the start of a recording that begins so many frames later than its file.
+    Late(u64),
     /// After so many frames of silence.
     After(u64),
 }
@@ -93,8 +95,8 @@ impl Timeline {
         if missing < if is_start { START_JITTER } else { JITTER } {
             return Placed::Here;
         }
-        // A recording that begins later than the film is whole.
-        Placed::After(if is_start { self.skip(missing) } else { self.lose(missing, Missing::Gap) })
+        // A recording that begins later than its film is whole.
+        if is_start { Placed::Late(self.skip(missing)) } else { Placed::After(self.lose(missing, Missing::Gap)) }
     }
 
     /// A part of this length is missing here. Returns its frames, which count as pushed.
@@ -181,7 +183,7 @@ mod tests {
     #[test]
     fn a_late_start_is_kept_and_not_reported() {
         let mut time = timeline();
-        assert_eq!(time.place(5.0), Placed::After(5000));
+        assert_eq!(time.place(5.0), Placed::Late(5000));
         time.advance(1000);
         assert_eq!((time.now(), time.news(true)), (6.0, vec![]));
         assert_eq!(timeline().place(0.03), Placed::Here);

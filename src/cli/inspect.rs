@@ -62,7 +62,8 @@ fn words(track: &AudioTrack) -> String {
     if !track.language.is_empty() {
         words.push(track.language.escape_debug().to_string());
     }
-    let marks = [(track.is_default, "default"), (track.is_chosen, "chosen"), (!track.is_builtin, "cannot be decoded here")];
+    let marks =
+        [(track.is_default, "default"), (track.is_chosen, "chosen"), (!track.is_builtin, "cannot be decoded here")];
     words.extend(marks.iter().filter(|(is, _)| *is).map(|(_, mark)| (*mark).to_owned()));
     words.join(", ")
 }
@@ -101,6 +102,9 @@ mod tests {
         };
         let lines = listed(&Survey { container: "matroska".to_owned(), seconds: Some(2.5), tracks: vec![track] });
         assert!(lines.contains("length     2.50 s\n"), "{lines}");
-        assert!(lines.ends_with("     1     AC-3, 6 channels, 48000 Hz, ger, default, cannot be decoded here\n"), "{lines}");
+        assert!(
+            lines.ends_with("     1     AC-3, 6 channels, 48000 Hz, ger, default, cannot be decoded here\n"),
+            "{lines}"
+        );
     }
 }

@@ -98,14 +98,18 @@ impl Caf {
             open.packet_frames = 1;
         }
         if open.packet_bytes == 0 && open.table.is_empty() && Decodable::of(&open.tracks[0].codec) {
-            return Err("has no list of its packets (no packet table): its recording was not finished, or it is cut".to_owned());
+            return Err(
+                "has no list of its packets (no packet table): its recording was not finished, or it is cut".to_owned()
+            );
         }
         Ok(open)
     }
 
     /// Reads a packet table: counts, then the sizes and lengths that differ from packet to packet.
     fn read_table(&mut self, table: &[u8]) {
-        let be = |at: usize, size: usize| table.get(at..at + size).map_or(0, |b| b.iter().fold(0u64, |n, b| n << 8 | u64::from(*b)));
+        let be = |at: usize, size: usize| {
+            table.get(at..at + size).map_or(0, |b| b.iter().fold(0u64, |n, b| n << 8 | u64::from(*b)))
+        };
         let (packets, valid, priming) = (be(0, 8), be(8, 8), be(16, 4));
         let remainder = be(20, 4);
         let mut at = 24;
@@ -308,9 +312,14 @@ impl Demuxer for Caf {
                 let rest = self.table.iter().map(|(_, frames)| u64::from(*frames)).sum::<u64>() + u64::from(frames);
                 return match (self.end, self.packet_bytes) {
                     (Some(end), bytes @ 1..) => {
-                        let frames = end.saturating_sub(self.bytes.position()) / u64::from(bytes) * u64::from(self.packet_frames);
+                        let frames = end.saturating_sub(self.bytes.position()) / u64::from(bytes)
+                            * u64::from(self.packet_frames);
                         let missing = frames as f64 / self.rate();
-                        if missing > 0.0 { Err(format!("is cut: its last {missing:.2} s are missing")) } else { Ok(None) }
+                        if missing > 0.0 {
+                            Err(format!("is cut: its last {missing:.2} s are missing"))
+                        } else {
+                            Ok(None)
+                        }
                     }
                     (None, 1..) => Ok(None),
                     _ => Err(format!("is cut: its last {:.2} s are missing", rest as f64 / self.rate())),

@@ -433,8 +433,24 @@ fn float(bytes: &[u8]) -> f64 {
 /// Elements that are passed over without a doubt. Any other may be damage.
 fn is_known(id: u32) -> bool {
     const KNOWN: [u32; 18] = [
-        0x1a45_dfa3, 0x114d_9b74, INFO, TRACKS, 0x1c53_bb6b, 0x1941_a469, 0x1043_a770, 0x1254_c367, 0xec, 0xbf, 0xa7,
-        0xab, 0x5854, 0xaf, 0xa0, 0xa3, TIMESTAMP, 0x4dbb,
+        0x1a45_dfa3,
+        0x114d_9b74,
+        INFO,
+        TRACKS,
+        0x1c53_bb6b,
+        0x1941_a469,
+        0x1043_a770,
+        0x1254_c367,
+        0xec,
+        0xbf,
+        0xa7,
+        0xab,
+        0x5854,
+        0xaf,
+        0xa0,
+        0xa3,
+        TIMESTAMP,
+        0x4dbb,
     ];
     KNOWN.contains(&id)
 }

@@ -200,7 +200,9 @@ impl Mp4 {
         let damaged = sample.size > LONGEST_PACKET;
         let there = self.bytes.seek(sample.offset)?;
         if !there && !self.bytes.can_seek() && self.bytes.position() > sample.offset {
-            return Err("is not laid out to be read from its beginning: give it as a file, not through a pipe".to_owned());
+            return Err(
+                "is not laid out to be read from its beginning: give it as a file, not through a pipe".to_owned()
+            );
         }
         let data = if there && !damaged { self.bytes.read(sample.size)? } else { Vec::new() };
         if !damaged && (data.len() as u64) < sample.size {
@@ -297,7 +299,8 @@ impl Mp4 {
                 None if flags & 0x02_0000 != 0 => start,
                 None => data,
             };
-            let time = traf.find(b"tfdt").map(|time| if time.u8(0) == 1 { time.u64(4) } else { u64::from(time.u32(4)) });
+            let time =
+                traf.find(b"tfdt").map(|time| if time.u8(0) == 1 { time.u64(4) } else { u64::from(time.u32(4)) });
             if let (Some(time), Some(of)) = (time, self.traks.iter().find(|trak| trak.id == track)) {
                 let seconds = time as f64 / f64::from(of.timescale);
                 let zero = self.fragments.zero.get_or_insert(seconds);
@@ -345,7 +348,11 @@ impl Mp4 {
 
     /// The first part of the presentation.
     fn first_part(&self) -> Part {
-        parts(&self.tracks[self.chosen], self.trak()).first().copied().unwrap_or(Part { at: 0.0, from: 0, to: u64::MAX })
+        parts(&self.tracks[self.chosen], self.trak()).first().copied().unwrap_or(Part {
+            at: 0.0,
+            from: 0,
+            to: u64::MAX,
+        })
     }
 }
 
@@ -485,8 +492,10 @@ fn gapless(moov: &[u8]) -> Option<(u64, u64)> {
     let text = &text[..text.len().min(256)];
     let data = text.windows(4).position(|window| window == b"data")?;
     // Type and language of the text.
-    let text = std::str::from_utf8(text.get(data + 12..)?.split(|byte| !byte.is_ascii_hexdigit() && *byte != b' ').next()?);
-    let numbers: Vec<u64> = text.ok()?.split_ascii_whitespace().filter_map(|n| u64::from_str_radix(n, 16).ok()).collect();
+    let text =
+        std::str::from_utf8(text.get(data + 12..)?.split(|byte| !byte.is_ascii_hexdigit() && *byte != b' ').next()?);
+    let numbers: Vec<u64> =
+        text.ok()?.split_ascii_whitespace().filter_map(|n| u64::from_str_radix(n, 16).ok()).collect();
     match numbers[..] {
         [_, start, _, valid, ..] if valid > 0 && start < 1 << 16 => Some((start, valid)),
         _ => None,

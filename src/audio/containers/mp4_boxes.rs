@@ -451,6 +451,9 @@ mod tests {
 
     #[test]
     fn languages_are_three_letters() {
-        assert_eq!((letters(0x15c7), letters(0x55c4), letters(0), letters(0x7fff)), ("eng".into(), "".into(), "".into(), "".into()));
+        assert_eq!(
+            (letters(0x15c7), letters(0x55c4), letters(0), letters(0x7fff)),
+            ("eng".into(), "".into(), "".into(), "".into())
+        );
     }
 }

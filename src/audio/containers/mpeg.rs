@@ -135,7 +135,10 @@ fn note(frame: Frame, bytes: &[u8]) -> Option<Note> {
     let flags = be32(start + 4)?;
     let mut at = start + 8;
     let frames = if flags & 1 == 1 { be32(at).unwrap_or(0) } else { 0 };
-    at += [(1, 4), (2, 4), (4, 100), (8, 4)].iter().map(|(flag, size)| if flags & flag != 0 { *size } else { 0 }).sum::<usize>();
+    at += [(1, 4), (2, 4), (4, 100), (8, 4)]
+        .iter()
+        .map(|(flag, size)| if flags & flag != 0 { *size } else { 0 })
+        .sum::<usize>();
     let mut note = Note { frames: u64::from(frames), ..Default::default() };
     // LAME and those who write as it does; the name of the encoder is followed by its numbers.
     let named = bytes.get(at..at + 4).is_some_and(|name| name.iter().all(|byte| (b' '..=b'z').contains(byte)));
@@ -385,7 +388,11 @@ impl Mpeg {
 
     /// Frames to look at before one is handed out.
     fn ahead(&self) -> usize {
-        if self.note.frames > 0 && self.note.padding > 0 && self.frames + HELD as u64 >= self.note.frames { HELD } else { 1 }
+        if self.note.frames > 0 && self.note.padding > 0 && self.frames + HELD as u64 >= self.note.frames {
+            HELD
+        } else {
+            1
+        }
     }
 }
 
@@ -457,7 +464,11 @@ mod tests {
             ([0xff, 0xe3, 0x18, 0xc0], 72, 576, 8000, 3),
         ] {
             let frame = mpeg_frame(&header).expect("a frame");
-            assert_eq!((frame.bytes, frame.samples, frame.rate, frame.layer), (bytes, samples, rate, layer), "{header:x?}");
+            assert_eq!(
+                (frame.bytes, frame.samples, frame.rate, frame.layer),
+                (bytes, samples, rate, layer),
+                "{header:x?}"
+            );
         }
         assert!(mpeg_frame(&[0xff, 0xfb, 0xf0, 0]).is_none() && mpeg_frame(&[0xff; 4]).is_none());
         let adts = adts_frame(&[0xff, 0xf1, 0x60, 0x40, 0x02, 0x1f, 0xfc]).expect("a frame");

@@ -243,7 +243,8 @@ impl Ogg {
     /// A stream that begins where the chosen one has been: files that were joined, a radio station's next title.
     fn chain(&mut self, page: &Page) -> Result<(), Fault> {
         let known = self.streams.iter().any(|(serial, _)| *serial == page.serial);
-        let (true, Some(mapping)) = (!known || self.state.number.is_some(), page.packets.first().and_then(|p| Mapping::of(p)))
+        let (true, Some(mapping)) =
+            (!known || self.state.number.is_some(), page.packets.first().and_then(|p| Mapping::of(p)))
         else {
             return Ok(());
         };

@@ -61,7 +61,12 @@ pub(crate) fn choose(tracks: &[Track], wished: Option<u32>, foreign: bool) -> Re
             None if track > 0 => ", the first that can be decoded,",
             _ => "",
         };
-        format!("has {} audio tracks ({}); track {}{why} was taken; another can be chosen", tracks.len(), list(), track + 1)
+        format!(
+            "has {} audio tracks ({}); track {}{why} was taken; another can be chosen",
+            tracks.len(),
+            list(),
+            track + 1
+        )
     });
     Ok(Choice { track, foreign: named(track), note })
 }
@@ -144,7 +149,10 @@ mod tests {
         let third = chosen(&[("PCM", true), ("PCM", false)], Some(3), false).expect_err("no third");
         assert!(third.contains("has 2 audio tracks (1: PCM"), "{third}");
         let foreign = chosen(&[("AC-3", true), ("DTS", false)], None, false).expect_err("neither");
-        assert!(foreign.contains("AC-3") && foreign.contains("2: DTS") && foreign.contains("WAV, FLAC or MP3"), "{foreign}");
+        assert!(
+            foreign.contains("AC-3") && foreign.contains("2: DTS") && foreign.contains("WAV, FLAC or MP3"),
+            "{foreign}"
+        );
         assert!(chosen(&[("PCM", true)], Some(0), false).is_err());
         assert!(chosen(&[("AC-3", true), ("PCM", false)], Some(1), false).is_err());
     }

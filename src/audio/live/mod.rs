@@ -76,12 +76,19 @@ impl Source {
         }
     }
 
-    /// As [`Self::format`], after waiting for a header that has not arrived. `None`: the source ended without one, and
-    /// [`Self::next`] says why.
-    pub fn wait_for_format(&self) -> Option<RawFormat> {
+    /// Waits until the first samples are there, or the audio is over: then format and start of a file are known.
+    pub fn wait_for_samples(&self) {
+        if let Inner::Reader(reader) = &self.inner {
+            reader.wait_for_samples();
+        }
+    }
+
+    /// Where the first sample lies in the recording: at the offset, or later where the audio of a film begins later.
+    /// Known from the first block on.
+    pub fn start(&self) -> SampleIndex {
         match &self.inner {
-            Inner::Reader(reader) => reader.wait_for_format(),
-            Inner::Replay(_) | Inner::Ring(_) => self.format(),
+            Inner::Reader(reader) => reader.start(),
+            Inner::Replay(_) | Inner::Ring(_) => SampleIndex(0),
         }
     }
 

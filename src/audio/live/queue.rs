@@ -4,7 +4,7 @@
 use super::Block;
 use crate::audio::{Fault, RawFormat};
 use crate::transcript::Warning;
-use crate::units::SAMPLE_RATE;
+use crate::units::{SAMPLE_RATE, SampleIndex};
 use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -25,6 +25,8 @@ struct State {
     samples: VecDeque<f32>,
     warnings: Vec<Warning>,
     format: Option<RawFormat>,
+    /// Where the first sample lies in the recording.
+    start: SampleIndex,
     /// Samples that probably come in all.
     expected: Option<u64>,
     end: Option<Result<(), Fault>>,
@@ -40,16 +42,23 @@ impl Queue {
 
     pub(crate) fn set_format(&self, format: RawFormat) {
         self.state().format.get_or_insert(format);
-        self.arrived.notify_one();
     }
 
-    /// Waits until the format is known, or will not be.
-    pub(super) fn wait_for_format(&self) -> Option<RawFormat> {
+    /// Waits for the first samples, or the end.
+    pub(super) fn wait_for_samples(&self) {
         let mut state = self.state();
-        while state.format.is_none() && state.end.is_none() {
+        while state.samples.is_empty() && state.end.is_none() {
             state = self.arrived.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
-        state.format
+    }
+
+    /// To be called before the first samples are pushed.
+    pub(crate) fn set_start(&self, start: SampleIndex) {
+        self.state().start = start;
+    }
+
+    pub(super) fn start(&self) -> SampleIndex {
+        self.state().start
     }
 
     pub(super) fn format(&self) -> Option<RawFormat> {

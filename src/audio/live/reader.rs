@@ -94,8 +94,12 @@ impl Reader {
         self.queue.format()
     }
 
-    pub(super) fn wait_for_format(&self) -> Option<RawFormat> {
-        self.queue.wait_for_format()
+    pub(super) fn wait_for_samples(&self) {
+        self.queue.wait_for_samples();
+    }
+
+    pub(super) fn start(&self) -> SampleIndex {
+        self.queue.start()
     }
 
     pub(super) fn expected(&self) -> Option<SampleIndex> {

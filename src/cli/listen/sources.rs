@@ -96,7 +96,8 @@ pub fn open(args: &ListenArgs) -> Result<Sound> {
         return audio::read_path(input, &options).map(Sound::Whole);
     }
     let mut source = audio::open_path(input, &options)?;
-    if source.wait_for_format().is_none() {
+    source.wait_for_samples();
+    if source.format().is_none() {
         // It is no audio: an error before anything is said.
         source.next(Duration::from_secs(1), 1)?;
     }

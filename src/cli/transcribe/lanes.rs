@@ -56,6 +56,9 @@ impl Lane {
         self.warnings.append(&mut self.source.warnings());
         match block? {
             Some(block) => {
+                if self.heard == 0 && !block.samples.is_empty() {
+                    self.transcriber.starts_at(self.source.start());
+                }
                 if let Some(expected) = self.source.expected() {
                     self.transcriber.expect(expected);
                 }
@@ -79,7 +82,8 @@ impl Lanes {
     /// A lane for every channel. `open` opens the recording for one.
     pub fn by_channel(open: impl Fn(Channel) -> Result<Source>, model: &Model, options: &Options) -> Result<Self> {
         let first = open(Channel::Only(0))?;
-        let format = first.wait_for_format();
+        first.wait_for_samples();
+        let format = first.format();
         let mut lanes = vec![Lane::new(Some(0), first, model, options)?];
         for channel in 1..format.map_or(1, |format| format.channels) {
             lanes.push(Lane::new(Some(channel), open(Channel::Only(channel))?, model, options)?);

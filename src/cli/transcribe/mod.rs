@@ -16,7 +16,6 @@ use plan::{Job, is_stdin, plan};
 use printer::Printer;
 use qasr::audio::{ReadOptions, live::Source};
 use qasr::error::{Error, ErrorKind, Result};
-use qasr::units::{SAMPLE_RATE, SampleIndex};
 use qasr::{Model, Options, Transcript, audio};
 use std::cell::Cell;
 use std::fs::File;
@@ -65,8 +64,6 @@ impl<'a> Run<'a> {
     fn open(args: &'a TranscribeArgs, messages: &'a Messages) -> Result<Self> {
         let OpenModel { model, summary, .. } = args.model.open(messages)?;
         let mut options = args.text.options();
-        // Times are those of the recording as it is, not of the part that is kept.
-        options.origin = SampleIndex(args.offset.saturating_mul(u64::from(SAMPLE_RATE)) / 1000);
         options.cancel = interrupt::cancel();
         Ok(Self { args, messages, model, summary, options, reader_is_gone: Cell::new(false) })
     }
