@@ -3,6 +3,7 @@
 
 use super::aac;
 use super::containers::Track;
+use super::containers::mpeg::mpeg_frame;
 use super::opus::OpusTrack;
 use super::samples::{self, Encoding};
 use super::wav_format::encoding_name;
@@ -14,6 +15,9 @@ use symphonia::core::codecs::audio::well_known::{
 use symphonia::core::codecs::audio::{AudioCodecId, AudioCodecParameters, AudioDecoder};
 use symphonia::core::packet::PacketRef;
 use symphonia::core::units::{Duration, Timestamp};
+
+/// Frames of a packet of short ADPCM blocks: containers put as many into one as fit.
+const MOST_FRAMES: u64 = 4096;
 
 /// How a track is coded.
 #[derive(Debug, Clone, PartialEq)]
@@ -105,6 +109,8 @@ pub(crate) struct Decoder {
     inner: Inner,
     /// Header bits that no frame of one MPEG decoder may change.
     mpeg: Option<[u8; 2]>,
+    /// What was found in its packets that nothing here decodes.
+    unsupported: Option<String>,
 }
 
 enum Inner {
@@ -132,7 +138,12 @@ impl Decoder {
             Codec::Other(name) => return Err(Undecodable::Codec(name.clone())),
             codec => Inner::Symphonia(symphonia_decoder(codec, track)?),
         };
-        Ok(Self { track: track.clone(), inner, mpeg: None })
+        Ok(Self { track: track.clone(), inner, mpeg: None, unsupported: None })
+    }
+
+    /// What its packets turned out to be, where that is nothing that is decoded here.
+    pub(crate) fn unsupported(&self) -> Option<&str> {
+        self.unsupported.as_deref()
     }
 
     /// Decodes one packet into `out`, interleaved. Returns rate and channel count.
@@ -172,6 +183,13 @@ impl Decoder {
     fn follow_mpeg(&mut self, packet: &[u8]) -> Result<(), String> {
         let (Codec::Mpeg(_), Some(header)) = (&self.track.codec, packet.first_chunk::<4>()) else { return Ok(()) };
         let layer = 4 - (header[1] >> 1 & 3);
+        // The decoder of layer II knows no more than its standard allows.
+        if let Some(frame) = mpeg_frame(packet).filter(|frame| frame.layer == 2 && frame.channels == 1) {
+            if frame.bytes as u64 * 8 * u64::from(frame.rate) / u64::from(frame.samples) > 200_000 {
+                let name = "MP2 with one channel at more than 192 kbit/s".to_owned();
+                return Err(self.unsupported.insert(name).clone());
+            }
+        }
         // Version and layer, rate, and whether there is one channel.
         let fixed = [header[1] & 0x1e, header[2] & 0x0c | u8::from(header[3] >> 6 == 3)];
         if layer < 4 && self.mpeg.replace(fixed) != Some(fixed) {
@@ -194,7 +212,7 @@ fn symphonia_decoder(codec: &Codec, track: &Track) -> Result<Box<dyn AudioDecode
         Codec::Vorbis => CODEC_ID_VORBIS,
         Codec::Adpcm(kind) => {
             let frames = u64::from(kind.frames(track.channels));
-            parameters.with_frames_per_block(frames).with_max_frames_per_packet(frames);
+            parameters.with_frames_per_block(frames).with_max_frames_per_packet(frames.max(MOST_FRAMES));
             match kind {
                 Adpcm::Microsoft { .. } => CODEC_ID_ADPCM_MS,
                 Adpcm::Ima { .. } => CODEC_ID_ADPCM_IMA_WAV,

@@ -113,6 +113,9 @@ pub(crate) fn read(
         }
     }
     if collector.frames() == 0 {
+        if let Some(name) = decoder.unsupported() {
+            return Err(ffmpeg::refusal(name, ""));
+        }
         return Err(match early {
             Some(why) => format!("holds no decodable audio ({why}): it is damaged or cut"),
             None if damaged > 0 => format!("holds no decodable audio: all its {damaged} packets are damaged"),

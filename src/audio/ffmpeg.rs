@@ -36,7 +36,7 @@ pub(crate) fn refusal(codec: &str, more: &str) -> Fault {
         true => "let the program ffmpeg decode it",
         false => "install the program ffmpeg and let it decode it",
     };
-    format!("holds {codec}, which cannot be decoded here{more}: {remedy}, or convert it to WAV, FLAC or MP3")
+    format!("holds {codec}, which is not supported here{more}: {remedy}, or convert it to WAV, FLAC or MP3")
 }
 
 /// Lets ffmpeg decode the audio track with this index (its own choice without one). `codec` is the reason, for the note.

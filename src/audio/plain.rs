@@ -2,7 +2,7 @@
 
 use super::Fault;
 use super::collect::Collector;
-use super::samples::{Encoding, Ended, Layout, read_full, read_samples};
+use super::samples::{Encoding, Ended, Layout, read_full, read_samples, short_rest};
 use super::wav::bytes;
 use super::wav_format::encoding_name;
 use std::io::Read;
@@ -104,13 +104,13 @@ fn finish(
             collector.damaged(format!("is cut: its last {missing:.2} s are missing"));
         }
         (Ended::AsPromised, Some(size)) => {
-            // Nothing comes after the samples in these formats.
-            let before = collector.frames();
-            read_samples(&mut source, layout, None, collector)?;
-            if collector.frames() > before {
+            let mut rest = vec![0; short_rest(layout.rate, layout.frame_bytes())];
+            let got = read_full(&mut source, &mut rest)?;
+            if got == rest.len() {
                 collector.damaged(format!(
                     "its header promises {size} bytes of samples, but more follow, which are read too"
                 ));
+                read_samples(&mut rest.chain(source), layout, None, collector)?;
             }
         }
         _ => {}
@@ -149,8 +149,8 @@ mod tests {
         let got = au([SND, 24, 4, 3, 16_000, 1], &[0x40, 0, 0xc0, 0]).expect("readable");
         assert_eq!((got.pcm.samples(), got.format.as_str()), (&[0.5, -0.5][..], "au (16-bit)"));
         assert!(got.warnings.is_empty());
-        for (size, samples, warnings) in [(0, 2, 0), (u32::MAX, 2, 0), (2, 2, 1), (99, 2, 1)] {
-            let got = au([SND, 24, size, 3, 16_000, 1], &[0x40, 0, 0xc0, 0]).expect("readable");
+        for (size, samples, warnings) in [(0, 8002, 0), (u32::MAX, 8002, 0), (4, 8002, 1), (99_999, 8002, 1), (16_000, 8000, 0)] {
+            let got = au([SND, 24, size, 3, 16_000, 1], &[0x40; 16_004]).expect("readable");
             assert_eq!((got.pcm.len(), got.warnings.len()), (samples, warnings), "{size}");
         }
         assert!(au([SND, u32::MAX, 4, 3, 16_000, 1], &[]).is_err());

@@ -130,6 +130,12 @@ pub(crate) fn read_samples(
     Ok(Ended::AsPromised)
 }
 
+/// Bytes of a quarter of a second: what follows the promised samples and is shorter may be a program's own mark, and
+/// is not taken for sound.
+pub(crate) fn short_rest(rate: u32, frame: usize) -> usize {
+    (rate.max(1) as usize / 4).saturating_mul(frame.max(1)).min(1 << 22)
+}
+
 /// Decodes the whole samples of one packet.
 pub(crate) fn decode_packet(
     encoding: Encoding,

@@ -38,6 +38,13 @@ pub(crate) enum Kind {
 pub(crate) fn sniff(prefix: &[u8]) -> Kind {
     let starts = |magic: &[u8]| prefix.starts_with(magic);
     let at = |offset: usize, magic: &[u8]| prefix.get(offset..).is_some_and(|rest| rest.starts_with(magic));
+    if starts(b"RIFF") && (at(8, b"AVI ") || at(8, b"AVIX")) {
+        return Kind::Unsupported("AVI video");
+    }
+    // A packet of a transport stream has 188 bytes.
+    if starts(b"G") && at(188, b"G") && at(376, b"G") {
+        return Kind::Unsupported("an MPEG transport stream");
+    }
     if [&b"RIFF"[..], b"RIFX", b"RF64", b"BW64", b"riff\x2e\x91\xcf\x11"].iter().any(|magic| starts(magic)) {
         return Kind::Wav;
     }
@@ -54,7 +61,7 @@ pub(crate) fn sniff(prefix: &[u8]) -> Kind {
     if starts(b"ID3") {
         return behind_id3(prefix);
     }
-    let known: [(&[u8], Kind); 28] = [
+    let known: [(&[u8], Kind); 33] = [
         (b"fLaC", Kind::Flac),
         (b"OggS", Kind::Ogg),
         (b"\x1a\x45\xdf\xa3", Kind::Matroska),
@@ -70,6 +77,11 @@ pub(crate) fn sniff(prefix: &[u8]) -> Kind {
         (b"ajkg", Kind::Unsupported("Shorten audio")),
         (b"\x0b\x77", Kind::Unsupported("AC-3 audio")),
         (b"#!AMR", Kind::Unsupported("AMR audio")),
+        (b"\x56\xe0", Kind::Unsupported("AAC in LOAS")),
+        (b"\0\0\x01\xba", Kind::Unsupported("an MPEG program stream")),
+        (b"#!SILK", Kind::Unsupported("SILK audio")),
+        (b"\x02#!SILK", Kind::Unsupported("SILK audio")),
+        (b"\x7f\xfe\x80\x01", Kind::Unsupported("DTS audio")),
         (b"\x30\x26\xb2\x75\x8e\x66\xcf\x11", Kind::Unsupported("Windows Media audio")),
         (b"MThd", Kind::NotSound("a MIDI file (notes, not sound)")),
         (b"FLV\x01", Kind::Unsupported("Flash video")),
@@ -155,6 +167,7 @@ mod tests {
     fn names_what_it_sees() {
         assert_eq!(sniff(b"RIFF\0\0\0\0WAVE"), Kind::Wav);
         assert_eq!(sniff(b"\0\0\0\x20ftypM4A "), Kind::Mp4);
+        assert_eq!(sniff(b"RIFF\0\0\0\0AVI LIST"), Kind::Unsupported("AVI video"));
         assert_eq!(sniff(b"<!DOCTYPE html>"), Kind::NotSound("a web page or XML text"));
         assert_eq!(sniff(b"ID3\x04\0\0\0\0\0\x02xxfLaC"), Kind::Flac);
         assert_eq!(sniff(b"ID3\x04\0\0\0\0\0\x02xx\xff\xfb"), Kind::Mpeg);

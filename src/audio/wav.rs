@@ -153,10 +153,18 @@ impl<R: Read> Chunks<R> {
     fn goes_on(&mut self, size: u64, rest: usize) -> Result<bool, Fault> {
         let skipped = rest + self.padding(size);
         let mut next = vec![0u8; skipped + 4];
-        let got = read_full(&mut self.source, &mut next)?;
+        let mut got = read_full(&mut self.source, &mut next)?;
         next.truncate(got);
-        // Zeros to the end of a block or of the file are no more than padding.
-        if got <= skipped + 3 || is_name(&next[skipped..]) {
+        // A few bytes at the end are no samples. Live, nobody waits for more to know.
+        if got > skipped + 3 && !is_name(&next[skipped..]) && !self.live {
+            let some = self.inside.map_or(0, Inside::short_rest);
+            next.resize(skipped + some.max(4), 0);
+            got += read_full(&mut self.source, &mut next[got..])?;
+            let short = got < next.len();
+            next.truncate(if short { 0 } else { got });
+            got = next.len();
+        }
+        if got <= skipped + 3 || is_name(&next[skipped..skipped + 4]) {
             next.drain(..skipped.min(got));
             self.source.give_back(next);
             return Ok(false);
@@ -405,7 +413,7 @@ mod tests {
             (u32::MAX, u32::MAX, 2, 0),
             (1 << 31, 0x7fff_f000, 2, 0),
             (40, 0, 2, 0),
-            (40, 2, 2, 1),
+            (40, 2, 1, 0),
             (40, 99, 2, 1),
         ] {
             let head = chunk(b"RIFF", riff, b"WAVE");

@@ -2,7 +2,7 @@
 
 use super::Fault;
 use super::codec::Adpcm;
-use super::samples::{Encoding, Layout};
+use super::samples::{Encoding, Layout, short_rest};
 
 /// The rest of the extensible format's names for ordinary format tags.
 const TAG_GUID_TAIL: [u8; 8] = [0x80, 0x00, 0x00, 0xaa, 0x00, 0x38, 0x9b, 0x71];
@@ -18,6 +18,18 @@ pub(crate) enum Inside {
     Mpeg,
     /// ADPCM in blocks, with rate and channels.
     Adpcm { kind: Adpcm, rate: u32, channels: u16 },
+}
+
+impl Inside {
+    /// Bytes that are too few to be taken for sound that a header did not promise.
+    pub(crate) fn short_rest(self) -> usize {
+        match self {
+            Self::Plain(layout) => short_rest(layout.rate, layout.frame_bytes()),
+            // Half a byte for each sample, about.
+            Self::Adpcm { rate, channels, .. } => short_rest(rate, usize::from(channels)) / 2,
+            Self::Mpeg | Self::Unknown(_) => 1 << 12,
+        }
+    }
 }
 
 /// Understands a format chunk of at least 16 bytes.

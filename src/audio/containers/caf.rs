@@ -5,7 +5,7 @@ use super::{Bytes, Demuxer, LONGEST_PACKET, Packet, Track};
 use crate::audio::Fault;
 use crate::audio::aac;
 use crate::audio::codec::{Adpcm, Codec};
-use crate::audio::samples::Encoding;
+use crate::audio::samples::{Encoding, short_rest};
 use crate::audio::source::Source;
 use std::collections::VecDeque;
 
@@ -58,7 +58,7 @@ impl Caf {
                     if !bytes.seek(end)? {
                         break;
                     }
-                    if !is_end(bytes.peek(12)?) {
+                    if !is_end(bytes.peek(12)?, 0) {
                         break;
                     }
                 }
@@ -145,11 +145,12 @@ impl Caf {
     }
 }
 
-/// Whether nothing, or another chunk, follows.
-fn is_end(ahead: &[u8]) -> bool {
+/// Whether nothing, less than so many bytes, or another chunk follows.
+fn is_end(ahead: &[u8], least: usize) -> bool {
     match ahead {
         [] => true,
-        [a, b, c, d, 0, ..] if ahead.len() == 12 => {
+        ahead if ahead.len() < least => true,
+        [a, b, c, d, 0, ..] if ahead.len() >= 12 => {
             [a, b, c, d].iter().all(|byte| byte.is_ascii_alphanumeric() || **byte == b' ')
         }
         _ => false,
@@ -191,6 +192,16 @@ impl Description {
         })
     }
 
+    /// The information block that a FLAC decoder wants, from the description.
+    fn flac_info(&self) -> Vec<u8> {
+        let bits = u64::from(if self.bits == 0 { 16 } else { self.bits.min(32) });
+        let format = (self.rate as u64) << 44 | u64::from(self.channels.clamp(1, 8) - 1) << 41 | (bits - 1) << 36;
+        let mut info = vec![0, 16, 0xff, 0xff, 0, 0, 0, 0, 0, 0];
+        info.extend(format.to_be_bytes());
+        info.resize(34, 0);
+        info
+    }
+
     fn track(&self, cookie: Vec<u8>) -> Result<Track, Fault> {
         let pcm = |encoding, big_endian| Codec::Pcm { encoding, big_endian };
         let mut extra = Vec::new();
@@ -225,7 +236,12 @@ impl Description {
             (b"flac", ..) => {
                 // Apple writes a box of MP4 as the cookie; others the blocks of a FLAC file.
                 let info = cookie.windows(4).position(|four| four == [0, 0, 0, 34] || four == [0x80, 0, 0, 34]);
-                extra = info.and_then(|at| cookie.get(at + 4..at + 38)).unwrap_or_default().to_vec();
+                extra = match (info.and_then(|at| cookie.get(at + 4..at + 38)), cookie.len()) {
+                    (Some(info), _) => info.to_vec(),
+                    (None, 34) => cookie,
+                    // Frames say most of it themselves.
+                    _ => self.flac_info(),
+                };
                 Codec::Flac
             }
             (b"opus", ..) => {
@@ -279,7 +295,8 @@ impl Demuxer for Caf {
         }
         let mut left = self.end.map(|end| end.saturating_sub(self.bytes.position()));
         if self.packet_bytes > 0 && left.is_some_and(|left| left < u64::from(self.packet_bytes)) {
-            if is_end(self.bytes.peek(12)?) {
+            let some = short_rest(self.tracks[0].rate, (self.packet_bytes / self.packet_frames.max(1)) as usize);
+            if is_end(self.bytes.peek(some.max(12))?, some) {
                 return Ok(None);
             }
             // More follows than the size says.

@@ -4,7 +4,7 @@
 use super::{Bytes, Demuxer, Packet, Track};
 use crate::audio::Fault;
 use crate::audio::codec::{Adpcm, Codec};
-use crate::audio::samples::Encoding;
+use crate::audio::samples::{Encoding, short_rest};
 use crate::audio::source::Source;
 
 /// Frames of uncompressed samples in a packet.
@@ -71,7 +71,11 @@ impl Aiff {
 
     /// At the end by the chunk's size: nothing, or another chunk, follows. Else the size is too small.
     fn is_end(&mut self) -> Result<bool, Fault> {
-        let ahead = self.bytes.peek(9)?;
+        let some = short_rest(self.tracks[0].rate, self.unit.0 as usize / self.unit.1.max(1) as usize);
+        let ahead = self.bytes.peek(some.max(9))?;
+        if ahead.len() < some {
+            return Ok(true);
+        }
         // One byte of padding may come before.
         let name = |at: usize| {
             ahead.get(at..at + 4).is_some_and(|name| name.iter().all(|b| b.is_ascii_graphic() || *b == b' '))
@@ -183,7 +187,7 @@ mod tests {
     #[test]
     fn extended_numbers_are_read() {
         assert_eq!(extended(&[0x40, 0x0e, 0xac, 0x44, 0, 0, 0, 0, 0, 0]), 44_100.0);
-        assert_eq!(extended(&[0x40, 0x0c, 0xfa, 0, 0, 0, 0, 0, 0, 0]), 16_000.0 / 2.0);
+        assert_eq!(extended(&[0x40, 0x0c, 0xfa, 0, 0, 0, 0, 0, 0, 0]), 16_000.0);
         assert_eq!(extended(&[]), 0.0);
     }
 }
