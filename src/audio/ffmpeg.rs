@@ -33,8 +33,8 @@ pub(crate) fn is_there() -> bool {
 /// The sentence for a codec that nothing here decodes.
 pub(crate) fn refusal(codec: &str, more: &str) -> Fault {
     let remedy = match is_there() {
-        true => "let the program ffmpeg decode it",
-        false => "install the program ffmpeg and let it decode it",
+        true => "allow the program ffmpeg to decode it (decoder `auto`)",
+        false => "install the program ffmpeg and allow it to decode it (decoder `auto`)",
     };
     format!("holds {codec}, which is not supported here{more}: {remedy}, or convert it to WAV, FLAC or MP3")
 }

@@ -149,7 +149,9 @@ mod tests {
         let got = au([SND, 24, 4, 3, 16_000, 1], &[0x40, 0, 0xc0, 0]).expect("readable");
         assert_eq!((got.pcm.samples(), got.format.as_str()), (&[0.5, -0.5][..], "au (16-bit)"));
         assert!(got.warnings.is_empty());
-        for (size, samples, warnings) in [(0, 8002, 0), (u32::MAX, 8002, 0), (4, 8002, 1), (99_999, 8002, 1), (16_000, 8000, 0)] {
+        for (size, samples, warnings) in
+            [(0, 8002, 0), (u32::MAX, 8002, 0), (4, 8002, 1), (99_999, 8002, 1), (16_000, 8000, 0)]
+        {
             let got = au([SND, 24, size, 3, 16_000, 1], &[0x40; 16_004]).expect("readable");
             assert_eq!((got.pcm.len(), got.warnings.len()), (samples, warnings), "{size}");
         }

@@ -10,8 +10,8 @@ use super::quantize::QuantizeArgs;
 use super::recipe::RecipeArgs;
 use super::shared::{ModelArgs, RawArgs, TextArgs};
 use super::types::{TypeArgs, parse_recipe};
-use clap::{ArgAction, Args, Parser, Subcommand};
-use qasr::audio::Channel;
+use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+use qasr::audio::{Channel, Decoder};
 use qasr_convert::Recipe;
 use std::path::PathBuf;
 
@@ -54,15 +54,18 @@ Examples:
 
 const TRANSCRIBE_NOTES: &str = "\
 The text goes to standard output, one line per recording; everything else goes
-to standard error. WAV, FLAC, MP3, OGG (Vorbis, Opus), M4A (AAC, ALAC), AIFF, CAF
-and WebM are read, at any rate and channel count. The flags of whisper-cli can be
-typed as they are there (-otxt, -of, -ot, -np, ...); those that cannot be
+to standard error. Each utterance is printed as soon as it is finished. WAV, FLAC,
+MP3, OGG (Vorbis, Opus), M4A, MP4 and MOV (AAC, ALAC, Opus), MKV, WebM, AIFF, CAF
+and AU are read at any rate; other codecs by ffmpeg, if --decoder auto allows it.
+`qasr inspect FILE` lists the audio tracks of a recording. The flags of whisper-cli
+can be typed as they are there (-otxt, -of, -ot, -np, ...); those that cannot be
 honoured are refused.
 
 Examples:
   qasr transcribe talk.wav
   qasr transcribe -m model.gguf -l de --context \"Ölpumpe, Ximenez\" call.m4a
   qasr transcribe -m model.gguf -osrt -ojson day1.flac day2.flac
+  qasr transcribe -m model.gguf --split-channels -osrt --output-dir texts/ call.wav
   qasr transcribe -np -ojson -of - talk.wav | jq .text
   ffmpeg -i film.mkv -f wav - | qasr transcribe -m model.gguf -
   arecord -t raw -f S16_LE -r 16000 -d 5 | qasr transcribe --raw-rate 16000 -
@@ -70,6 +73,7 @@ Examples:
 Exit codes:
   0 done             1 other failure    2 usage              3 bad audio
   4 bad model        5 incomplete text  6 output not written
+  130 interrupted: what was finished is printed and written
   With several files: that of the first that failed; 5 only where none failed.";
 
 const CONVERT_NOTES: &str = "\
@@ -123,6 +127,10 @@ pub struct TranscribeArgs {
     /// Which audio track, from 1 [default: the one marked as default, else the first that can be decoded]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..), help_heading = "Input")]
     pub audio_track: Option<u32>,
+
+    /// What decodes recordings: qasr itself, or the program ffmpeg on the path
+    #[arg(long, value_name = "DECODER", value_enum, default_value_t = DecoderName::Builtin, help_heading = "Input")]
+    pub decoder: DecoderName,
 
     #[command(flatten)]
     pub raw: RawArgs,
@@ -238,6 +246,27 @@ pub struct InspectArgs {
     /// A GGUF file or a recording
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
+}
+
+/// What decodes recordings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum DecoderName {
+    /// qasr itself, and for other codecs ffmpeg, with a warning
+    Auto,
+    /// qasr itself
+    Builtin,
+    /// ffmpeg
+    Ffmpeg,
+}
+
+impl From<DecoderName> for Decoder {
+    fn from(name: DecoderName) -> Self {
+        match name {
+            DecoderName::Auto => Decoder::Auto,
+            DecoderName::Builtin => Decoder::Builtin,
+            DecoderName::Ffmpeg => Decoder::Ffmpeg,
+        }
+    }
 }
 
 /// A channel as it is typed.

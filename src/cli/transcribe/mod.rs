@@ -180,7 +180,7 @@ impl<'a> Run<'a> {
             duration: milliseconds(self.args.duration),
             channel,
             track: self.args.audio_track,
-            decoder: audio::Decoder::default(),
+            decoder: self.args.decoder.into(),
         }
     }
 }
