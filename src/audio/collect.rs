@@ -463,7 +463,7 @@ mod tests {
         assert_eq!(read(3, None), (5.0, 4.0));
         assert_eq!(read(6, None), (6.0, 3.0));
         assert_eq!(read(3, Some(3)), (5.0, 1.0));
-        assert_eq!(read(0, Some(3)), (3.0, 0.0));
+        assert_eq!(read(0, Some(3)), (5.0, 0.0));
     }
 
     #[test]
