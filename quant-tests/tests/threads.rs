@@ -13,7 +13,7 @@ const KINDS: [&str; 10] = ["f32", "f16", "bf16", "q8_0", "q6_k", "q5_k_m", "q5_0
 /// Logits of passes of every shape that recognition has, and the encoder's rows of a whole and a short window.
 fn compute(files: &ModelFiles, threads: usize, cache: CacheType) -> Vec<Vec<f32>> {
     let mut options = ModelOptions::default();
-    (options.threads, options.cache) = (threads, cache);
+    (options.threads, options.steady_threads, options.cache) = (threads, true, cache);
     let model = Model::open(files, &options).unwrap();
     let mut computed = Vec::new();
     for frames in [800, 130] {
@@ -31,7 +31,7 @@ fn compute(files: &ModelFiles, threads: usize, cache: CacheType) -> Vec<Vec<f32>
     }
     // Beyond 256 positions ggml divides the attention of a single row among the threads unless it is kept from it.
     assert!(session.position() > 256);
-    for token in &ids[188..192] {
+    for token in &ids[188..190] {
         session.append(&[Input::Tokens(&[*token])], 1).unwrap();
         computed.push(session.logits(0).to_vec());
     }
@@ -46,7 +46,9 @@ fn results_do_not_depend_on_the_number_of_threads() {
     }
     for kind in KINDS {
         let (_folder, files) = convert(&demo_checkpoint(), kind);
-        for cache in [CacheType::F16, CacheType::Q8_0, CacheType::F32] {
+        // The attention is the same for all types of weights.
+        let others: &[CacheType] = if kind == "f16" { &[CacheType::Q8_0, CacheType::F32] } else { &[] };
+        for cache in [CacheType::F16].iter().chain(others).copied() {
             let (one, two) = (compute(&files, 1, cache), compute(&files, 2, cache));
             for (index, (one, two)) in one.iter().zip(&two).enumerate() {
                 let differ = one.iter().zip(two).filter(|(one, two)| one.to_bits() != two.to_bits()).count();

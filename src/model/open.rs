@@ -22,6 +22,8 @@ pub struct ModelOptions {
     /// process may use, or one for a model so small that threads would mostly wait for each other. Fewer work while
     /// other processes take the cores; the text does not depend on how many do.
     pub threads: usize,
+    /// Let all threads work at any time, also while other processes take the cores: slower there, and for measuring.
+    pub steady_threads: bool,
     /// Keep the decoder's weights in the mapped file, unless they are repacked anyway.
     pub mmap: bool,
     /// Copy weights into the layout the CPU multiplies fastest, where their type has one, at the price of private
@@ -39,6 +41,7 @@ impl Default for ModelOptions {
     fn default() -> Self {
         Self {
             threads: 0,
+            steady_threads: false,
             mmap: true,
             repack: true,
             cache: CacheType::F16,
@@ -109,7 +112,7 @@ impl Model {
 
         // Reading and repacking the decoder takes longest; everything else is done meanwhile.
         let mmap = options.mmap && !(options.repack && is_repacked(&decoder_file)?);
-        let threads = worker_threads(options.threads, &decoder_config)?;
+        let threads = worker_threads(options, &decoder_config)?;
         let load = ggml::llama::LoadOptions { mmap, repack: options.repack };
         let (decoder, rest) = thread::scope(|scope| {
             let vocabulary = decoder_config.sizes.vocabulary as usize;
@@ -206,9 +209,10 @@ impl Model {
 const WIDE_ENOUGH_FOR_THREADS: u64 = 512;
 
 /// The threads that encoder and decoder sessions share.
-fn worker_threads(asked: usize, config: &DecoderConfig) -> Result<Arc<ggml::Threads>> {
+fn worker_threads(options: &ModelOptions, config: &DecoderConfig) -> Result<Arc<ggml::Threads>> {
     let is_small = config.sizes.width < WIDE_ENOUGH_FOR_THREADS;
-    ggml::Threads::new(if asked == 0 && is_small { 1 } else { asked })
+    let asked = if options.threads == 0 && is_small { 1 } else { options.threads };
+    if options.steady_threads { ggml::Threads::steady(asked) } else { ggml::Threads::new(asked) }
         .map_err(|error| Error::internal(format!("worker threads: {error}")))
 }
 

@@ -12,6 +12,7 @@
 //! - [`llama`]: a decoder model and its sessions
 //! - [`log`]: the hook that keeps C from printing
 
+mod alone;
 pub mod backend;
 mod file;
 pub mod graph;

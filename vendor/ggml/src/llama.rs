@@ -1,5 +1,6 @@
 //! A decoder model and its sessions, through llama.cpp.
 
+use crate::alone::Alone;
 use crate::{CheckedFile, Error, Result, Threads, backend, log};
 use ggml_sys as sys;
 use std::ffi::{CStr, CString, c_char, c_void};
@@ -207,6 +208,7 @@ pub struct Session {
     position: usize,
     context_length: usize,
     outputs_at_once: usize,
+    alone: Option<Alone>,
     /// Entries of the last batch, and for how many of its last ones there are logits.
     entries: usize,
     outputs: usize,
@@ -279,6 +281,8 @@ impl Session {
             return Err(Error::new("no decoder batch: not enough memory"));
         };
         let outputs_at_once = params.n_outputs_max as usize;
+        // SAFETY: the context is live, and the switch is kept with it.
+        let alone = unsafe { Alone::of(raw) };
         Ok(Self {
             raw,
             batch,
@@ -286,6 +290,7 @@ impl Session {
             position: 0,
             context_length: options.context_length,
             outputs_at_once,
+            alone,
             entries: 0,
             outputs: 0,
             threads,
@@ -362,6 +367,10 @@ impl Session {
             flagged &= unsafe { sys::llama_batch_ext_set_output_logits(self.batch.as_ptr(), entry as i32, true) };
         }
         (self.entries, self.outputs) = (added, 0);
+        if let Some(alone) = &self.alone {
+            // The attention of a single row would be divided among the threads and depend on how many there are.
+            alone.set(added == 1);
+        }
         log::take_errors();
         let status = self.threads.run(|threads| {
             // SAFETY: the context is live, the count positive.

@@ -52,6 +52,15 @@ impl Threads {
     /// At most `asked` threads, the caller's among them; 0 means [`default_threads`]. Never more than there are
     /// processors, as more only wait for each other, nor more than the system lets the process start.
     pub fn new(asked: usize) -> Result<Arc<Self>> {
+        Self::make(asked, true)
+    }
+
+    /// The same, but every graph gets all of them, also where they wait for other processes.
+    pub fn steady(asked: usize) -> Result<Arc<Self>> {
+        Self::make(asked, false)
+    }
+
+    fn make(asked: usize, is_watched: bool) -> Result<Arc<Self>> {
         backend::start();
         let most = sys::constants::GGML_MAX_N_THREADS as usize;
         let wanted = if asked == 0 { default_threads() } else { asked.min(available()) }.clamp(1, most);
@@ -68,7 +77,7 @@ impl Threads {
         let raw = NonNull::new(unsafe { sys::ggml_threadpool_new(&mut params) })
             .map(RawPool)
             .ok_or_else(|| Error::new("ggml could not make a pool of threads"))?;
-        let roll = clock::Roll::call(raw.0.as_ptr(), limit)?;
+        let roll = if is_watched { clock::Roll::call(raw.0.as_ptr(), limit)? } else { None };
         let watched = Mutex::new(Watched { roll, load: Load::new(limit) });
         Ok(Arc::new(Self { limit, pool: Some(Pool { watched, raw }) }))
     }
@@ -303,6 +312,9 @@ mod tests {
             let mut given = 0;
             threads.run(|count| given = count);
             assert!((1..=threads.limit() as i32).contains(&given));
+            let steady = Threads::steady(asked).expect("threads");
+            steady.run(|count| given = count);
+            assert_eq!(given, threads.limit() as i32);
         }
     }
 
