@@ -4,7 +4,7 @@
 use super::aac;
 use super::containers::Track;
 use super::containers::mpeg::mpeg_frame;
-use super::opus::OpusTrack;
+use super::opus::{self, OpusTrack};
 use super::samples::{self, Encoding};
 use super::wav_format::encoding_name;
 use symphonia::core::audio::Channels;
@@ -146,9 +146,16 @@ impl Decoder {
         self.unsupported.as_deref()
     }
 
-    /// Decodes one packet into `out`, interleaved. Returns rate and channel count.
-    pub(crate) fn decode(&mut self, packet: &[u8], out: &mut Vec<f32>) -> Result<(u32, usize), String> {
+    /// Decodes one packet into `out`, interleaved. `seconds` is its length by the container, 0 where it does not say.
+    /// Returns rate and channel count.
+    pub(crate) fn decode(
+        &mut self,
+        packet: &[u8],
+        seconds: f64,
+        out: &mut Vec<f32>,
+    ) -> Result<(u32, usize), String> {
         out.clear();
+        self.refuse_zeros(packet, seconds)?;
         self.follow_mpeg(packet)?;
         match &mut self.inner {
             Inner::Pcm => {
@@ -176,6 +183,19 @@ impl Decoder {
                 Ok((buffer.spec().rate(), buffer.spec().channels().count()))
             }
         }
+    }
+
+    /// Bytes that were lost and replaced by zeros, which some decoders take for packets.
+    fn refuse_zeros(&self, packet: &[u8], seconds: f64) -> Result<(), String> {
+        let is_sound = matches!(self.track.codec, Codec::Pcm { .. } | Codec::Adpcm(_));
+        if !is_sound && packet.len() > 8 && packet.iter().all(|byte| *byte == 0) {
+            return Err("a packet of zeros".to_owned());
+        }
+        let ticks = f64::from(opus::ticks(packet)) / f64::from(opus::TICKS);
+        if self.track.codec == Codec::Opus && seconds - ticks > 1e-3 {
+            return Err("a packet that is shorter than its container says".to_owned());
+        }
+        Ok(())
     }
 
     /// Frames of MPEG audio say what they are; where that changes, as in files that were joined, or is not what the

@@ -44,6 +44,8 @@ pub(crate) fn read(
     let mut samples: Vec<f32> = Vec::new();
     // Of the last packet that could be decoded, in seconds.
     let mut length = 0.0;
+    // Where damaged packets of unknown length began, and how long they probably were.
+    let mut owed: Option<(Option<f64>, f64)> = None;
     loop {
         let packet = match demuxer.next() {
             Ok(Some(packet)) => packet,
@@ -62,7 +64,7 @@ pub(crate) fn read(
                 }
             }
         }
-        let decoded = decoder.decode(&packet.data, &mut samples);
+        let decoded = decoder.decode(&packet.data, packet.duration, &mut samples);
         let (rate, channels) = match &decoded {
             Ok((rate, channels)) if *channels > 0 => (*rate, *channels),
             Ok(_) => continue,
@@ -73,7 +75,11 @@ pub(crate) fn read(
             collector.format(rate, channels)?;
         }
         let mut more = true;
-        if packet.lost > 0.0 {
+        if decoded.is_ok() && let Some((from, about)) = owed.take() {
+            // Packets with times say it exactly.
+            let exact = from.zip(packet.time).map(|(from, to)| to - from).filter(|lost| *lost > 0.0);
+            more = collector.lost(exact.unwrap_or(about), Missing::Damaged)?;
+        } else if packet.lost > 0.0 {
             more = collector.lost(packet.lost, Missing::Damaged)?;
         }
         match decoded {
@@ -102,15 +108,21 @@ pub(crate) fn read(
                     more = more && collector.at(time + packet.trim_start)?;
                 }
                 let lost = if packet.duration > 0.0 { packet.duration } else { length };
-                let lost = lost - packet.trim_start - packet.trim_end;
-                if lost > 0.0 {
+                let lost = (lost - packet.trim_start - packet.trim_end).max(0.0);
+                if packet.duration > 0.0 && owed.is_none() {
                     more = more && collector.lost(lost, Missing::Damaged)?;
+                } else {
+                    let (from, before) = owed.unwrap_or((packet.time, 0.0));
+                    owed = Some((from, before + lost));
                 }
             }
         }
         if !more {
             return Ok(name);
         }
+    }
+    if let Some((_, about)) = owed {
+        collector.lost(about, Missing::Damaged)?;
     }
     if collector.frames() == 0 {
         if let Some(name) = decoder.unsupported() {

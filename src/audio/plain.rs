@@ -2,6 +2,7 @@
 
 use super::Fault;
 use super::collect::Collector;
+use super::containers::cut;
 use super::samples::{Encoding, Ended, Layout, read_full, read_samples, short_rest};
 use super::wav::bytes;
 use super::wav_format::encoding_name;
@@ -45,11 +46,17 @@ fn au_header(mut source: &mut impl Read) -> Result<(Layout, Option<u64>), Fault>
 
 /// Reads NIST SPHERE: a text header of `name -type value` lines, padded to the length that its second line gives.
 pub(crate) fn read_sphere(mut source: impl Read, collector: &mut Collector) -> Result<String, Fault> {
-    finish("sphere", sphere_layout(&mut source)?, None, source, collector)
+    let (layout, size) = sphere_header(&mut source)?;
+    finish("sphere", layout, size, source, collector)
 }
 
-/// How the samples of NIST SPHERE, which come next, are written.
-pub(crate) fn sphere_layout(mut source: &mut impl Read) -> Result<Layout, Fault> {
+/// How the samples of NIST SPHERE are written.
+pub(crate) fn sphere_layout(source: &mut impl Read) -> Result<Layout, Fault> {
+    sphere_header(source).map(|(layout, _)| layout)
+}
+
+/// Layout and bytes of the samples, which come next.
+fn sphere_header(mut source: &mut impl Read) -> Result<(Layout, Option<u64>), Fault> {
     let head: [u8; 16] = bytes(&mut source)?;
     let length = std::str::from_utf8(&head[8..]).ok().and_then(|text| text.trim().parse::<u64>().ok());
     let Some(length @ 16..=LONGEST_HEADER) = length else {
@@ -81,7 +88,9 @@ pub(crate) fn sphere_layout(mut source: &mut impl Read) -> Result<Layout, Fault>
         return Err("is NIST SPHERE audio that names no sample rate or channel count: the file is damaged".to_owned());
     };
     let big_endian = field("sample_byte_format").is_some_and(|order| order.starts_with("10"));
-    Ok(layout(encoding, big_endian, rate, channels))
+    let layout = layout(encoding, big_endian, rate, channels);
+    let frames = number("sample_count").filter(|frames| *frames > 0);
+    Ok((layout, frames.map(|frames| u64::from(frames) * layout.frame_bytes() as u64)))
 }
 
 fn layout(encoding: Encoding, big_endian: bool, rate: u32, channels: u32) -> Layout {
@@ -101,7 +110,7 @@ fn finish(
         (Ended::Early, Some(size)) => {
             let missing = size.saturating_sub(collector.frames() * layout.frame_bytes() as u64);
             let missing = missing as f64 / layout.frame_bytes() as f64 / f64::from(layout.rate);
-            collector.damaged(format!("is cut: its last {missing:.2} s are missing"));
+            collector.damaged(cut(missing));
         }
         (Ended::AsPromised, Some(size)) => {
             let mut rest = vec![0; short_rest(layout.rate, layout.frame_bytes())];

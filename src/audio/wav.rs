@@ -320,6 +320,13 @@ pub(crate) struct Data<R> {
     left: Option<u64>,
 }
 
+impl<R> Data<R> {
+    /// Promised bytes that have not come.
+    pub(crate) fn missing(&self) -> u64 {
+        self.left.unwrap_or(0)
+    }
+}
+
 impl<R: Read> Read for Data<R> {
     fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
         if self.left == Some(0) {

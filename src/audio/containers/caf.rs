@@ -1,7 +1,7 @@
 //! Apple's Core Audio Format: a description, data whose size may be unknown, and for codecs with packets of many sizes
 //! a table of them, which often comes after the data.
 
-use super::{Bytes, Demuxer, LONGEST_PACKET, Packet, Track};
+use super::{Bytes, Demuxer, LONGEST_PACKET, Packet, Track, cut};
 use crate::audio::Fault;
 use crate::audio::aac;
 use crate::audio::codec::{Adpcm, Codec};
@@ -24,6 +24,8 @@ pub(crate) struct Caf {
     packet_bytes: u32,
     packet_frames: u32,
     table: VecDeque<(u32, u32)>,
+    /// Frames that the table should list and does not.
+    unlisted: u64,
     /// Frames of the recording, and those before it, by the table.
     valid: Option<u64>,
     priming: u64,
@@ -85,6 +87,7 @@ impl Caf {
             packet_bytes: description.packet_bytes,
             packet_frames: description.packet_frames,
             table: VecDeque::new(),
+            unlisted: 0,
             valid: None,
             priming: 0,
             frames: 0,
@@ -131,6 +134,11 @@ impl Caf {
                 let (Some(size), Some(frames)) = (size, frames) else { break };
                 self.table.push_back((size, frames));
             }
+        }
+        let listed = self.table.len() as u64;
+        if self.packet_bytes == 0 && listed < packets {
+            let each = self.table.back().map_or(0, |(_, frames)| u64::from(*frames));
+            self.unlisted = (packets - listed).saturating_mul(each);
         }
         let there: u64 = self.table.iter().map(|(_, frames)| u64::from(*frames)).sum();
         self.priming = priming;
@@ -305,7 +313,11 @@ impl Demuxer for Caf {
         let (size, frames) = match (self.packet_bytes, self.packet_frames) {
             (0, _) | (_, 0) => match self.table.pop_front() {
                 Some(packet) => packet,
-                None => return Ok(None),
+                None => {
+                    // The table itself was cut.
+                    let missing = std::mem::take(&mut self.unlisted) as f64 / self.rate();
+                    return if missing > 0.0 { Err(cut(missing)) } else { Ok(None) };
+                }
             },
             (bytes, frames) => {
                 let many = (PCM_FRAMES / frames).max(1);
@@ -332,14 +344,10 @@ impl Demuxer for Caf {
                         let frames = end.saturating_sub(self.bytes.position()) / u64::from(bytes)
                             * u64::from(self.packet_frames);
                         let missing = frames as f64 / self.rate();
-                        if missing > 0.0 {
-                            Err(format!("is cut: its last {missing:.2} s are missing"))
-                        } else {
-                            Ok(None)
-                        }
+                        if missing > 0.0 { Err(cut(missing)) } else { Ok(None) }
                     }
                     (None, 1..) => Ok(None),
-                    _ => Err(format!("is cut: its last {:.2} s are missing", rest as f64 / self.rate())),
+                    _ => Err(cut(rest as f64 / self.rate())),
                 };
             }
             data.truncate(whole * self.packet_bytes as usize);

@@ -1,7 +1,7 @@
 //! AIFF and AIFF-C: a chunk that describes the samples, and one that holds them; sizes may be unknown, unfinished or
 //! wrong.
 
-use super::{Bytes, Demuxer, Packet, Track};
+use super::{Bytes, Demuxer, Packet, Track, cut};
 use crate::audio::Fault;
 use crate::audio::codec::{Adpcm, Codec};
 use crate::audio::samples::{Encoding, short_rest};
@@ -168,7 +168,7 @@ impl Demuxer for Aiff {
             let missing = self.end.map_or(0, |end| end.saturating_sub(self.bytes.position()) / u64::from(unit));
             return match missing * u64::from(frames) {
                 0 => Ok(None),
-                frames => Err(format!("is cut: its last {:.2} s are missing", frames as f64 / rate)),
+                frames => Err(cut(frames as f64 / rate)),
             };
         }
         let duration = (data.len() / unit as usize) as f64 * f64::from(frames) / rate;

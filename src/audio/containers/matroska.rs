@@ -1,7 +1,7 @@
 //! Matroska and WebM, read forward: no index, no length and no end is needed. After damage it goes on at the next
 //! element that makes sense.
 
-use super::{Bytes, Demuxer, LONGEST_PACKET, Packet, Track};
+use super::{Bytes, Demuxer, LONGEST_PACKET, Packet, Track, cut};
 use crate::audio::Fault;
 use crate::audio::aac;
 use crate::audio::codec::{Adpcm, Codec};
@@ -46,6 +46,10 @@ pub(crate) struct Matroska {
     reached: Option<f64>,
     /// Bytes were damaged since then.
     damaged: bool,
+    /// Time and frames of the last block, and seconds of a frame by them.
+    block_time: Option<f64>,
+    block_frames: usize,
+    usual: f64,
 }
 
 /// What the blocks of a track need.
@@ -76,6 +80,9 @@ impl Matroska {
             waiting: VecDeque::new(),
             reached: None,
             damaged: false,
+            block_time: None,
+            block_frames: 0,
+            usual: 0.0,
         };
         let mut duration = None;
         loop {
@@ -216,6 +223,13 @@ impl Matroska {
         let ticks = self.cluster as i64 + i64::from(time);
         let mut time = ticks as f64 * self.scale - self.zero.unwrap_or(0.0) - numbers.delay;
         let count = sizes.len();
+        // Where nothing says how long frames are, the distance of the blocks does.
+        if let Some(before) = self.block_time.replace(time).filter(|before| (0.0..2.0).contains(&(time - before)))
+            && !self.damaged
+        {
+            self.usual = (time - before) / self.block_frames.max(1) as f64;
+        }
+        self.block_frames = count;
         for (index, size) in sizes.into_iter().enumerate() {
             let Some(data) = block.get(at..at + size) else {
                 self.damaged = true;
@@ -223,8 +237,9 @@ impl Matroska {
             };
             at += size;
             let data = [&numbers.stripped, data].concat();
-            let duration = if numbers.each > 0.0 { numbers.each } else { self.length_of(&data) };
-            let mut packet = Packet { data, duration, ..Default::default() };
+            let known = if numbers.each > 0.0 { numbers.each } else { self.length_of(&data) };
+            let duration = if known > 0.0 { known } else { self.usual };
+            let mut packet = Packet { data, duration: known, ..Default::default() };
             // Only the first of a block has a time.
             if index == 0 {
                 packet.time = Some(time);
@@ -341,7 +356,7 @@ impl Matroska {
 
     fn cut(&self) -> Fault {
         match self.missing() {
-            Some(missing @ 0.01..) => format!("is cut: its last {missing:.2} s are missing"),
+            Some(missing @ 0.01..) => cut(missing),
             _ => "ends before its own end: it is cut".to_owned(),
         }
     }

@@ -67,6 +67,14 @@ pub(crate) struct Packet {
     pub(crate) restart: Option<Box<Track>>,
 }
 
+/// The sentence for a source that ends before it should.
+pub(crate) fn cut(missing: f64) -> Fault {
+    match missing {
+        0.01.. => format!("is cut: its last {missing:.2} s are missing"),
+        _ => "is cut just before its end".to_owned(),
+    }
+}
+
 /// An open container.
 pub(crate) trait Demuxer {
     /// For the report.

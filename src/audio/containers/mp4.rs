@@ -1,7 +1,7 @@
 //! MP4, QuickTime and 3GP: an index of all samples, or fragments that each have their own.
 
 use super::mp4_boxes::{Edit, Slice, Table, Trak, audio_tracks};
-use super::{Bytes, Demuxer, LONGEST_PACKET, Packet, Track};
+use super::{Bytes, Demuxer, LONGEST_PACKET, Packet, Track, cut};
 use crate::audio::Fault;
 use crate::audio::codec::Codec;
 use crate::audio::opus;
@@ -14,6 +14,8 @@ const LONGEST_INDEX: u64 = 512 << 20;
 const PCM_FRAMES: u32 = 4096;
 /// What an edit list may leave out at the end without a word: a decoder's padding, and rounding.
 const PADDING: f64 = 0.2;
+
+const CUT_FRAGMENT: &str = "ends in the middle of a fragment: it is cut";
 
 pub(crate) struct Mp4 {
     bytes: Bytes,
@@ -81,6 +83,8 @@ struct Fragments {
     /// The box that is being read ends here.
     data_end: Option<u64>,
     defaults: Vec<(u32, u32, u32)>,
+    /// Bytes before the next sample made no sense.
+    damaged: bool,
     over: bool,
 }
 
@@ -209,7 +213,7 @@ impl Mp4 {
             let end = self.trak().table.ticks().max(sample.start + sample.ticks);
             let end = part.map_or(end, |part| end.min(part.to));
             let missing = end.saturating_sub(sample.start) as f64 / scale;
-            return Err(format!("is cut: its last {missing:.2} s are missing"));
+            return Err(if self.parts.is_empty() { CUT_FRAGMENT.to_owned() } else { cut(missing) });
         }
         self.reached = sample.start + sample.ticks;
         let part = part.unwrap_or(Part { at: 0.0, from: 0, to: u64::MAX });
@@ -235,7 +239,11 @@ impl Mp4 {
                     let zero = self.fragments.zero.unwrap_or(0.0);
                     let first = self.first_part();
                     let from = first.from + (zero * scale) as u64;
+                    let before = self.reached;
                     let mut packet = self.packet(sample, Some(Part { from, to: u64::MAX, ..first }))?;
+                    if std::mem::take(&mut self.fragments.damaged) {
+                        packet.lost = sample.start.saturating_sub(before) as f64 / scale;
+                    }
                     if packet.trim_start >= packet.duration && packet.duration > 0.0 {
                         packet.time = None;
                     }
@@ -245,10 +253,16 @@ impl Mp4 {
             if let Some(end) = self.fragments.data_end.take() {
                 self.fragments.waiting.retain(|sample| sample.offset >= end);
                 if !self.bytes.seek(end)? {
-                    return Err("ends in the middle of a fragment: it is cut".to_owned());
+                    return Err(CUT_FRAGMENT.to_owned());
                 }
             }
             let start = self.bytes.position();
+            if !is_box(self.bytes.peek(8)?) {
+                if !self.find_fragment()? {
+                    return if self.fragments.damaged { Err("is damaged up to its end".to_owned()) } else { Ok(None) };
+                }
+                continue;
+            }
             let Some((name, size, header)) = box_header(&mut self.bytes)? else { return Ok(None) };
             let content = size.map(|size| size.saturating_sub(header));
             match &name {
@@ -257,7 +271,7 @@ impl Mp4 {
                     let content = content.ok_or("has a fragment without end: it is damaged from there on")?;
                     let moof = self.bytes.read(content)?;
                     if (moof.len() as u64) < content {
-                        return Err("ends in the middle of a fragment: it is cut".to_owned());
+                        return Err(CUT_FRAGMENT.to_owned());
                     }
                     self.fragment(Slice(&moof), start);
                 }
@@ -271,6 +285,26 @@ impl Mp4 {
                         return Ok(None);
                     }
                 }
+            }
+        }
+    }
+
+    /// Passes over damage, to where the next fragment begins. False at the end.
+    fn find_fragment(&mut self) -> Result<bool, Fault> {
+        if self.bytes.peek(1)?.is_empty() {
+            return Ok(false);
+        }
+        self.fragments.damaged = true;
+        loop {
+            let ahead = self.bytes.peek(1 << 12)?;
+            if ahead.len() < 8 {
+                return Ok(false);
+            }
+            let found = ahead.windows(8).skip(1).position(|window| &window[4..] == b"moof" && is_box(window));
+            let passed = found.map_or(ahead.len() - 7, |at| at + 1);
+            self.bytes.pass(passed);
+            if found.is_some() {
+                return Ok(true);
             }
         }
     }
@@ -413,15 +447,18 @@ impl Cursor {
             self.run += 1;
         }
         let in_chunk = table.runs.get(self.run)?.1;
-        if self.in_chunk >= in_chunk {
-            (self.chunk, self.in_chunk, self.offset) = (self.chunk + 1, 0, 0);
-            // A damaged table may have chunks without samples.
-            return if self.chunk < table.chunks.len() { self.next_chunk(table, unit, rate, timescale) } else { None };
+        if self.in_chunk >= in_chunk && unit.is_none() || in_chunk == 0 {
+            return self.next_chunk(table, unit, rate, timescale);
         }
         let start = self.ticks;
         if let Some((bytes, frames)) = unit {
-            // Chunks count frames here, whatever the table calls a sample.
-            let left = in_chunk - self.in_chunk;
+            // Chunks count frames, or units where the table gives them their size.
+            let frames_each = (table.size / bytes).saturating_mul(frames).max(1);
+            let in_chunk = in_chunk.saturating_mul(frames_each);
+            let left = in_chunk.saturating_sub(self.in_chunk);
+            if left == 0 {
+                return self.next_chunk(table, unit, rate, timescale);
+            }
             let units = (PCM_FRAMES / frames).max(1).min(left.div_ceil(frames));
             let passed = (units * frames).min(left);
             self.in_chunk += passed;
@@ -457,17 +494,28 @@ impl Cursor {
     }
 
     fn next_chunk(&mut self, table: &Table, unit: Option<(u32, u32)>, rate: u32, timescale: u32) -> Option<Sample> {
-        // At most one step for each chunk, without recursion of that depth.
+        // A damaged table may have chunks without samples.
         loop {
+            (self.chunk, self.in_chunk, self.offset) = (self.chunk + 1, 0, 0);
+            table.chunks.get(self.chunk)?;
             while table.runs.get(self.run + 1).is_some_and(|(first, _)| self.chunk as u64 + 1 >= u64::from(*first)) {
                 self.run += 1;
             }
             if table.runs.get(self.run)?.1 > 0 {
                 return self.next(table, unit, rate, timescale);
             }
-            self.chunk += 1;
-            table.chunks.get(self.chunk)?;
         }
+    }
+}
+
+/// Whether a box can begin so, or the end is near.
+fn is_box(head: &[u8]) -> bool {
+    match *head {
+        [a, b, c, d, ref name @ ..] if name.len() >= 4 => {
+            let size = u32::from_be_bytes([a, b, c, d]);
+            !(2..8).contains(&size) && name[..4].iter().all(|byte| (b' '..=b'z').contains(byte) || *byte == 0xa9)
+        }
+        _ => head.is_empty(),
     }
 }
 

@@ -2,7 +2,7 @@
 //! are there count, not what a Xing, Info or VBRI header or the size of the file promises; those only trim what an
 //! encoder has put around the recording.
 
-use super::{Bytes, Demuxer, Packet, Track};
+use super::{Bytes, Demuxer, Packet, Track, cut};
 use crate::audio::Fault;
 use crate::audio::aac;
 use crate::audio::codec::Codec;
@@ -311,13 +311,13 @@ impl Mpeg {
             self.end = Some(Ok(()));
             return Ok(());
         };
-        let lost = self.lost();
-        let jumped = self.bytes.position() > start;
         let each = f64::from(frame.samples) / f64::from(frame.rate);
+        let jumped = self.bytes.position() > start;
+        let lost = self.lost(each);
         let data = self.bytes.read(frame.bytes as u64)?;
         if !whole || data.len() < frame.bytes {
             self.end = Some(match self.missing() {
-                Some(missing) if missing > each => Err(format!("is cut: its last {missing:.2} s are missing")),
+                Some(missing) if missing > each => Err(cut(missing)),
                 _ => Err("ends in the middle of a frame: it is cut".to_owned()),
             });
             return Ok(());
@@ -354,13 +354,16 @@ impl Mpeg {
     }
 
     /// Seconds that the skipped bytes probably were.
-    fn lost(&mut self) -> f64 {
+    fn lost(&mut self, each: f64) -> f64 {
         let skipped = std::mem::take(&mut self.skipped);
         if self.sizes == 0 || skipped == 0 {
             return 0.0;
         }
-        let frames = skipped as f64 / (self.sizes as f64 / self.frames.max(1) as f64);
-        if frames < 0.5 { 0.0 } else { (skipped as f64 * self.length / self.sizes as f64).min(LONGEST_LOSS) }
+        // As many frames as would fit, and at least the one that is no longer whole.
+        let all = (self.length / each).max(1.0);
+        let frames = (skipped as f64 * all / self.sizes as f64).round().clamp(1.0, LONGEST_LOSS / each);
+        self.frames += frames as u64;
+        frames * each
     }
 
     /// Seconds that the note promises and that did not come.

@@ -10,6 +10,8 @@ use std::collections::VecDeque;
 const MOST_STREAMS: usize = 256;
 /// Positions that differ less from the packets' own lengths are rounding.
 const JITTER: f64 = 0.1;
+/// More missing pages after the headers are not damage.
+const FEW_PAGES: u32 = 4;
 /// A film whose sound begins later was joined late. In seconds.
 const LATEST_START: f64 = 600.0;
 /// A longer hole before the last page, which no other page confirms, makes no sense. In seconds.
@@ -78,6 +80,8 @@ struct State {
     before: f64,
     /// Something was lost since the last packet.
     lost: bool,
+    /// The recording begins in the middle of a stream.
+    late: bool,
     /// The next packet needs another decoder.
     restart: bool,
 }
@@ -266,8 +270,9 @@ impl Ogg {
     /// Takes a page of the stream apart.
     fn take(&mut self, page: Page) -> Result<(), Fault> {
         let expected = self.state.number.replace(page.number).map(|number| number.wrapping_add(1));
-        if expected.is_some_and(|expected| expected != page.number) {
+        if let Some(expected) = expected.filter(|expected| *expected != page.number) {
             self.state.lost = true;
+            self.state.late |= self.state.reached.is_none() && page.number.wrapping_sub(expected) > FEW_PAGES;
         }
         if self.state.lost {
             self.state.partial.clear();
@@ -324,6 +329,10 @@ impl Ogg {
                 if start < 0 && last {
                     // A recording of one page: the last samples are padding, not the first.
                     (trim_end, start) = (-start, 0);
+                }
+                // Pages after the headers are missing: few of them were lost, many say that it was joined late.
+                if self.state.lost && !self.state.late && start as f64 <= LATEST_START * per_second {
+                    (lost, start) = (start.max(0), 0);
                 }
                 self.state.begin = start.max(0) + delay;
                 let late = self.state.begin as f64 / per_second;
