@@ -148,12 +148,7 @@ impl Decoder {
 
     /// Decodes one packet into `out`, interleaved. `seconds` is its length by the container, 0 where it does not say.
     /// Returns rate and channel count.
-    pub(crate) fn decode(
-        &mut self,
-        packet: &[u8],
-        seconds: f64,
-        out: &mut Vec<f32>,
-    ) -> Result<(u32, usize), String> {
+    pub(crate) fn decode(&mut self, packet: &[u8], seconds: f64, out: &mut Vec<f32>) -> Result<(u32, usize), String> {
         out.clear();
         self.refuse_zeros(packet, seconds)?;
         self.follow_mpeg(packet)?;

@@ -75,7 +75,9 @@ pub(crate) fn read(
             collector.format(rate, channels)?;
         }
         let mut more = true;
-        if decoded.is_ok() && let Some((from, about)) = owed.take() {
+        if decoded.is_ok()
+            && let Some((from, about)) = owed.take()
+        {
             // Packets with times say it exactly.
             let exact = from.zip(packet.time).map(|(from, to)| to - from).filter(|lost| *lost > 0.0);
             more = collector.lost(exact.unwrap_or(about), Missing::Damaged)?;

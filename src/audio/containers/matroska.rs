@@ -46,6 +46,10 @@ pub(crate) struct Matroska {
     reached: Option<f64>,
     /// Bytes were damaged since then.
     damaged: bool,
+    /// The cluster's time is that of its blocks.
+    trusted: bool,
+    /// Of the last block of the track, in its cluster.
+    relative: i16,
     /// Time and frames of the last block, and seconds of a frame by them.
     block_time: Option<f64>,
     block_frames: usize,
@@ -80,6 +84,8 @@ impl Matroska {
             waiting: VecDeque::new(),
             reached: None,
             damaged: false,
+            trusted: true,
+            relative: i16::MIN,
             block_time: None,
             block_frames: 0,
             usual: 0.0,
@@ -153,6 +159,7 @@ impl Matroska {
                 (TIMESTAMP, Some(size @ 0..=8)) => {
                     let time = self.bytes.read(size)?;
                     self.cluster = number(&time);
+                    (self.trusted, self.relative) = (true, i16::MIN);
                 }
                 (SIMPLE_BLOCK | BLOCK_GROUP, Some(size)) if size <= LONGEST_PACKET => {
                     if !self.block(id, size)? {
@@ -220,8 +227,14 @@ impl Matroska {
             self.damaged = true;
             return Ok(true);
         };
+        // After damage, a block that seems to go back belongs to a cluster whose time was lost.
+        self.trusted &= !(self.damaged && time < self.relative);
+        self.relative = time;
         let ticks = self.cluster as i64 + i64::from(time);
         let mut time = ticks as f64 * self.scale - self.zero.unwrap_or(0.0) - numbers.delay;
+        if !self.trusted {
+            time = self.reached.unwrap_or(0.0);
+        }
         let count = sizes.len();
         // Where nothing says how long frames are, the distance of the blocks does.
         if let Some(before) = self.block_time.replace(time).filter(|before| (0.0..2.0).contains(&(time - before)))
@@ -241,7 +254,7 @@ impl Matroska {
             let duration = if known > 0.0 { known } else { self.usual };
             let mut packet = Packet { data, duration: known, ..Default::default() };
             // Only the first of a block has a time.
-            if index == 0 {
+            if index == 0 && self.trusted {
                 packet.time = Some(time);
                 if std::mem::take(&mut self.damaged) {
                     packet.lost = (time - self.reached.unwrap_or(0.0)).max(0.0);

@@ -82,6 +82,7 @@ struct Fragments {
     ticks: u64,
     /// The box that is being read ends here.
     data_end: Option<u64>,
+    data_start: Option<u64>,
     defaults: Vec<(u32, u32, u32)>,
     /// Bytes before the next sample made no sense.
     damaged: bool,
@@ -258,6 +259,10 @@ impl Mp4 {
             }
             let start = self.bytes.position();
             if !is_box(self.bytes.peek(8)?) {
+                // The data before may have been shorter than it says.
+                if let Some(from) = self.fragments.data_start.take().filter(|_| self.bytes.can_seek()) {
+                    self.bytes.seek(from)?;
+                }
                 if !self.find_fragment()? {
                     return if self.fragments.damaged { Err("is damaged up to its end".to_owned()) } else { Ok(None) };
                 }
@@ -278,6 +283,7 @@ impl Mp4 {
                 b"mdat" => {
                     let end = content.map_or(u64::MAX, |content| self.bytes.position().saturating_add(content));
                     self.fragments.data_end = Some(end);
+                    self.fragments.data_start = Some(self.bytes.position());
                 }
                 _ => {
                     let Some(content) = content else { return Ok(None) };
@@ -508,12 +514,16 @@ impl Cursor {
     }
 }
 
-/// Whether a box can begin so, or the end is near.
+/// Whether a box that may stand between fragments begins so.
 fn is_box(head: &[u8]) -> bool {
     match *head {
         [a, b, c, d, ref name @ ..] if name.len() >= 4 => {
             let size = u32::from_be_bytes([a, b, c, d]);
-            !(2..8).contains(&size) && name[..4].iter().all(|byte| (b' '..=b'z').contains(byte) || *byte == 0xa9)
+            const NAMES: [&[u8; 4]; 20] = [
+                b"moof", b"mdat", b"free", b"skip", b"wide", b"mfra", b"sidx", b"ssix", b"styp", b"ftyp", b"emsg",
+                b"prft", b"uuid", b"udta", b"meta", b"moov", b"pssh", b"pdin", b"bloc", b"mvex",
+            ];
+            !(2..8).contains(&size) && NAMES.iter().any(|known| known[..] == name[..4])
         }
         _ => head.is_empty(),
     }
