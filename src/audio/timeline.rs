@@ -86,7 +86,7 @@ impl Timeline {
     pub(crate) fn place(&mut self, seconds: f64) -> Placed {
         let missing = seconds + self.shift - self.now();
         let is_start = !std::mem::replace(&mut self.begun, true);
-        if !missing.is_finite() || missing > LONGEST_GAP || missing < -RESTART || (is_start && missing < 0.0) {
+        if !(-RESTART..=LONGEST_GAP).contains(&missing) || (is_start && missing < 0.0) {
             if missing.is_finite() {
                 self.shift -= missing;
             }
