@@ -325,7 +325,7 @@ fn forced_text_stays_and_is_told() {
     let (mut refused, mut changed) = (0, 0);
     for (name, _folder, model, options) in models() {
         for clip in &clips() {
-            let heard = live(&model, &clip.audio, &stream_options(&options, 4000, hasty), 1600);
+            let heard = live(&model, &clip.audio, &stream_options(&options, 8000, hasty), 1600);
             check_commits(&clip.name, &heard);
             refused += heard.statistics.revisions_refused;
             let offline = transcribe(&model, &clip.audio, &options, &mut |_| {}).unwrap();

@@ -16,6 +16,9 @@ function(qasr_compile_quickly)
         # Its models in a few units, as upstream does with those of libllama.
         get_target_property(sources mtmd SOURCES)
         list(FILTER sources EXCLUDE REGEX "models/[^/]*\\.cpp$")
+        # Relative names would mean files of this folder.
+        get_target_property(folder mtmd SOURCE_DIR)
+        list(TRANSFORM sources PREPEND "${folder}/")
         set_source_files_properties(${sources} TARGET_DIRECTORY mtmd PROPERTIES SKIP_UNITY_BUILD_INCLUSION ON)
         set_target_properties(mtmd PROPERTIES UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE 16)
     endif()

@@ -1,6 +1,6 @@
 //! Pictures as SVG: drawn through plotters' SVG backend, on a light ground of their own, scaling with the page.
 //!
-//! Every picture is [`canvas::WIDTH`] units wide with letters of a thirtieth of that, so that they are readable where
+//! Every picture is `canvas::WIDTH` units wide with letters of a thirtieth of that, so that they are readable where
 //! the page is as wide as a phone. Series differ by colour (Okabe and Ito's, which the colour-blind can tell apart) and
 //! by marker. A value that cannot be drawn (not a number, infinite, or not above zero on a logarithmic axis) is left out
 //! and the picture says how many were.
