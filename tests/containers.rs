@@ -120,6 +120,26 @@ fn frames_that_are_there_win_over_counts() {
 }
 
 #[test]
+fn flac_frames_count_too() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("convert/demo/sample.flac");
+    let flac = fs::read(path).expect("the sample is there");
+    // Samples in all: 36 bits of the stream information.
+    let total = |length: u32| with(with(flac.clone(), 21, &[flac[21] & 0xf0]), 22, &length.to_be_bytes());
+    let length = u32::from_be_bytes(flac[22..26].try_into().unwrap());
+    judge(
+        "flac",
+        &[
+            row("unknown.flac", total(0), WORDS, &[]),
+            row("third.flac", total(length / 3), WORDS, &[]),
+            row("joined.flac", [&flac[..], &flac].concat(), "one two three one two three", &[]),
+            row("tagged.flac", [&flac[..], b"TAG", &[b' '; 125]].concat(), WORDS, &[]),
+            row("cut.flac", flac[..flac.len() * 2 / 3].to_vec(), "*", &["is cut: its last 0."]),
+            row("damaged.flac", zeroed(flac.clone(), 40_000..40_400), "*", &["the audio from 0:0", "damaged or lost"]),
+        ],
+    );
+}
+
+#[test]
 fn sizes_of_plain_samples_are_not_believed() {
     let samples = samples();
     let little: Vec<u8> = samples.iter().flat_map(|sample| sample.to_le_bytes()).collect();

@@ -195,7 +195,8 @@ fn read(source: Source, prefix: &[u8], name: &str, options: &ReadOptions) -> Res
     // The decoders are other people's code and the bytes may be anybody's: a panic in there is an unreadable file.
     // Nothing outlives it, for the collector is lost with it.
     let outcome = catch_unwind(AssertUnwindSafe(|| {
-        let mut collector = source.collector(Collector::new(name, options));
+        // Nobody waits for its first samples, so a stream is levelled as a file is.
+        let mut collector = Collector::new(name, options);
         let format = decode(source, prefix, options, &mut collector)?;
         collector.finish(&format)
     }));

@@ -15,6 +15,8 @@ use std::collections::VecDeque;
 const LONGEST_HEADER: u64 = 64 << 20;
 /// Elements that are looked at for whether they make sense after damage.
 const LOOK: usize = 1 << 20;
+/// Times that go further than this at once must lie in the recording. In seconds.
+const LONGEST_LEAP: f64 = 60.0;
 /// Frames of one block at most.
 const LACED: usize = 256;
 
@@ -232,8 +234,11 @@ impl Matroska {
         self.relative = time;
         let ticks = self.cluster as i64 + i64::from(time);
         let mut time = ticks as f64 * self.scale - self.zero.unwrap_or(0.0) - numbers.delay;
-        if !self.trusted {
-            time = self.reached.unwrap_or(0.0);
+        // A leap over the end of the recording is a damaged time, not a hole.
+        let reached = self.reached.unwrap_or(0.0);
+        let leaps = time - reached > LONGEST_LEAP && self.seconds.is_some_and(|end| end > 0.0 && time > end);
+        if !self.trusted || leaps {
+            time = reached;
         }
         let count = sizes.len();
         // Where nothing says how long frames are, the distance of the blocks does.
@@ -254,7 +259,7 @@ impl Matroska {
             let duration = if known > 0.0 { known } else { self.usual };
             let mut packet = Packet { data, duration: known, ..Default::default() };
             // Only the first of a block has a time.
-            if index == 0 && self.trusted {
+            if index == 0 && self.trusted && !leaps {
                 packet.time = Some(time);
                 if std::mem::take(&mut self.damaged) {
                     packet.lost = (time - self.reached.unwrap_or(0.0)).max(0.0);

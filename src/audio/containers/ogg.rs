@@ -355,7 +355,7 @@ impl Ogg {
         }
         let mut at = self.state.reached.unwrap_or(0) + lost + hole;
         let end = at + ticks;
-        self.state.reached = Some(end);
+        self.state.reached = Some(end - trim_end);
         let seconds = |ticks: i64| ticks as f64 / per_second;
         let time = self.state.before + seconds(at - self.state.base);
         for (index, (data, ticks)) in pending.into_iter().enumerate() {
