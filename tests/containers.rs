@@ -3,6 +3,7 @@
 //! fault, most of them made here by changing a few bytes.
 
 mod command;
+mod optional;
 
 use command::{Scratch, qasr};
 use qasr::audio::{ReadOptions, read_path};
@@ -369,6 +370,44 @@ fn codecs_that_are_not_decoded_are_named() {
     let path = scratch.write("speex.ogg", &with(speex, 22, &sum.to_le_bytes()));
     let run = qasr(&["transcribe", "-np", &path]).fails_with(3);
     assert!(run.stderr.contains("Speex"), "{}", run.stderr);
+}
+
+#[test]
+fn another_program_decodes_only_where_it_is_allowed() {
+    let scratch = Scratch::new("ffmpeg");
+    let m4a = file("aac.m4a");
+    let foreign = scratch.write("foreign.m4a", &with(m4a.clone(), find(&m4a, b"mp4a", 0), b"ac-3"));
+    let mut alone = qasr(&["transcribe", "-np", "--decoder", "auto", &foreign]).command();
+    let run = alone.env("PATH", scratch.path("empty")).output().unwrap();
+    let report = String::from_utf8(run.stderr).unwrap();
+    assert!(run.status.code() == Some(3) && report.contains("holds AC-3") && report.contains("install"), "{report}");
+
+    let film = scratch.path("film.mkv");
+    let made = std::process::Command::new("ffmpeg")
+        .args(["-v", "error", "-nostdin", "-f", "lavfi", "-i", "color=black:16x16:r=1:d=8", "-itsoffset", "5", "-i"])
+        .arg(folder().join("aac.m4a"))
+        .args(["-map", "0:v", "-map", "1:a", "-c:v", "mpeg4", "-c:a", "ac3", "-ar", "48000", &film])
+        .status();
+    if !made.is_ok_and(|status| status.success()) {
+        return optional::skip("no ffmpeg that writes AC-3");
+    }
+    let refused = qasr(&["transcribe", "-np", &film]).fails_with(3);
+    assert!(refused.stderr.contains("holds AC-3, which is not supported here"), "{}", refused.stderr);
+    let film_bytes = fs::read(&film).unwrap();
+    let note = "holds AC-3, which was decoded by the program ffmpeg";
+    for input in [film.as_str(), "-"] {
+        let run = qasr(&["transcribe", "-np", "--decoder", "auto", "-osrt", "-of", "-", input]);
+        let run = run.stdin(film_bytes.clone()).succeeds();
+        assert!(run.stdout.contains(WORDS) && run.stderr.contains(note), "{run:?}");
+        // The time of the film, also from there.
+        assert!(run.stdout.contains("00:00:04,") || run.stdout.contains("00:00:05,"), "{}", run.stdout);
+    }
+    let path = scratch.write("aac.m4a", &m4a);
+    let run = qasr(&["transcribe", "-np", "--decoder", "ffmpeg", &path]).succeeds();
+    assert!(run.stdout.trim() == WORDS && run.stderr.contains("was decoded by the program ffmpeg"), "{run:?}");
+    let path = scratch.write("garbage.wv", &[&b"wvpk"[..], &[0x55; 999]].concat());
+    let garbage = qasr(&["transcribe", "-np", "--decoder", "auto", &path]).fails_with(3);
+    assert!(garbage.stderr.contains("WavPack audio, which ffmpeg cannot decode either ("), "{}", garbage.stderr);
 }
 
 #[test]

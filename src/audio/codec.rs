@@ -3,7 +3,7 @@
 
 use super::aac;
 use super::containers::Track;
-use super::containers::mpeg::mpeg_frame;
+use super::containers::mpeg::{beyond_layer_2, mpeg_frame};
 use super::opus::{self, OpusTrack};
 use super::samples::{self, Encoding};
 use super::wav_format::encoding_name;
@@ -198,12 +198,8 @@ impl Decoder {
     fn follow_mpeg(&mut self, packet: &[u8]) -> Result<(), String> {
         let (Codec::Mpeg(_), Some(header)) = (&self.track.codec, packet.first_chunk::<4>()) else { return Ok(()) };
         let layer = 4 - (header[1] >> 1 & 3);
-        // The decoder of layer II knows no more than its standard allows.
-        if let Some(frame) = mpeg_frame(packet).filter(|frame| frame.layer == 2 && frame.channels == 1) {
-            if frame.bytes as u64 * 8 * u64::from(frame.rate) / u64::from(frame.samples) > 200_000 {
-                let name = "MP2 with one channel at more than 192 kbit/s".to_owned();
-                return Err(self.unsupported.insert(name).clone());
-            }
+        if let Some(name) = mpeg_frame(packet).and_then(beyond_layer_2) {
+            return Err(self.unsupported.insert(name).clone());
         }
         // Version and layer, rate, and whether there is one channel.
         let fixed = [header[1] & 0x1e, header[2] & 0x0c | u8::from(header[3] >> 6 == 3)];

@@ -116,8 +116,12 @@ pub(crate) fn read(
     decoded?;
     if collector.frames() == 0 {
         let why = if said.is_empty() { String::new() } else { format!(" ({said})") };
-        let what = codec.map_or_else(String::new, |codec| format!("holds {codec}, and "));
-        return Err(format!("{what}cannot be decoded by ffmpeg{why}: convert it to WAV, FLAC or MP3"));
+        return Err(match codec {
+            Some(codec) => {
+                format!("holds {codec}, which ffmpeg cannot decode either{why}: convert it to WAV, FLAC or MP3")
+            }
+            None => format!("cannot be decoded by ffmpeg{why}: convert it to WAV, FLAC or MP3"),
+        });
     }
     let what = codec.map_or_else(|| "was decoded".to_owned(), |codec| format!("holds {codec}, which was decoded"));
     collector.warn("audio_decoder", format!("{what} by the program ffmpeg"));

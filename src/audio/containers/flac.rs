@@ -171,12 +171,11 @@ impl Demuxer for Flac {
             let (Some(frame), Some(length)) = (found, length) else {
                 let is_tag = self.bytes.peek(3)?.starts_with(b"TAG") || skip_id3(&mut self.bytes)?;
                 self.damaged |= !is_tag;
-                if !is_tag || self.bytes.peek(3)?.starts_with(b"TAG") {
-                    if !self.resync()? {
-                        // What is left is no frame: an unfinished one, or not FLAC at all.
-                        let rest = self.bytes.peek(LONGEST_HEADER)?.len();
-                        self.bytes.pass(rest);
-                    }
+                let goes_on = is_tag && !self.bytes.peek(3)?.starts_with(b"TAG");
+                if !goes_on && !self.resync()? {
+                    // What is left is no frame: an unfinished one, or not FLAC at all.
+                    let rest = self.bytes.peek(LONGEST_HEADER)?.len();
+                    self.bytes.pass(rest);
                 }
                 continue;
             };

@@ -166,7 +166,7 @@ impl Mp4 {
     }
 
     /// The next packet of the table.
-    fn from_table(&mut self) -> Result<Option<Packet>, Fault> {
+    fn next_of_table(&mut self) -> Result<Option<Packet>, Fault> {
         while let Some(part) = self.parts.front().copied() {
             let trak = &self.traks[self.chosen];
             let Some(sample) = self.cursor.next(&trak.table, trak.unit, self.tracks[self.chosen].rate, trak.timescale)
@@ -231,25 +231,25 @@ impl Mp4 {
     }
 
     /// The next packet of the fragments.
-    fn from_fragments(&mut self) -> Result<Option<Packet>, Fault> {
+    fn next_of_fragments(&mut self) -> Result<Option<Packet>, Fault> {
         loop {
-            if let (Some(end), Some(sample)) = (self.fragments.data_end, self.fragments.waiting.front().copied()) {
-                if sample.offset < end {
-                    self.fragments.waiting.pop_front();
-                    let scale = self.scale();
-                    let zero = self.fragments.zero.unwrap_or(0.0);
-                    let first = self.first_part();
-                    let from = first.from + (zero * scale) as u64;
-                    let before = self.reached;
-                    let mut packet = self.packet(sample, Some(Part { from, to: u64::MAX, ..first }))?;
-                    if std::mem::take(&mut self.fragments.damaged) {
-                        packet.lost = sample.start.saturating_sub(before) as f64 / scale;
-                    }
-                    if packet.trim_start >= packet.duration && packet.duration > 0.0 {
-                        packet.time = None;
-                    }
-                    return Ok(Some(packet));
+            let sample = self.fragments.waiting.front().copied();
+            if let Some(sample) = sample.filter(|sample| self.fragments.data_end.is_some_and(|end| sample.offset < end))
+            {
+                self.fragments.waiting.pop_front();
+                let scale = self.scale();
+                let zero = self.fragments.zero.unwrap_or(0.0);
+                let first = self.first_part();
+                let from = first.from + (zero * scale) as u64;
+                let before = self.reached;
+                let mut packet = self.packet(sample, Some(Part { from, to: u64::MAX, ..first }))?;
+                if std::mem::take(&mut self.fragments.damaged) {
+                    packet.lost = sample.start.saturating_sub(before) as f64 / scale;
                 }
+                if packet.trim_start >= packet.duration && packet.duration > 0.0 {
+                    packet.time = None;
+                }
+                return Ok(Some(packet));
             }
             if let Some(end) = self.fragments.data_end.take() {
                 self.fragments.waiting.retain(|sample| sample.offset >= end);
@@ -529,8 +529,11 @@ fn is_box(head: &[u8]) -> bool {
     }
 }
 
-/// Name, size with header (`None`: to the end) and size of the header of the box that follows; `None` at the end.
-fn box_header(bytes: &mut Bytes) -> Result<Option<([u8; 4], Option<u64>, u64)>, Fault> {
+/// Name, size with header (`None`: to the end) and size of the header.
+type BoxHeader = ([u8; 4], Option<u64>, u64);
+
+/// The header of the box that follows; `None` at the end.
+fn box_header(bytes: &mut Bytes) -> Result<Option<BoxHeader>, Fault> {
     let Some(head) = bytes.array::<8>()? else { return Ok(None) };
     let name = [head[4], head[5], head[6], head[7]];
     Ok(match u32::from_be_bytes([head[0], head[1], head[2], head[3]]) {
@@ -583,12 +586,12 @@ impl Demuxer for Mp4 {
 
     fn next(&mut self) -> Result<Option<Packet>, Fault> {
         if !self.parts.is_empty() {
-            if let Some(packet) = self.from_table()? {
+            if let Some(packet) = self.next_of_table()? {
                 return Ok(Some(packet));
             }
             self.fragments.over = !self.fragmented || !self.bytes.seek(self.after_index)?;
         }
-        if self.fragments.over { Ok(None) } else { self.from_fragments() }
+        if self.fragments.over { Ok(None) } else { self.next_of_fragments() }
     }
 
     fn into_source(self: Box<Self>) -> Option<Source> {

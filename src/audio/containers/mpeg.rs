@@ -89,6 +89,13 @@ pub(crate) fn mpeg_frame(bytes: &[u8]) -> Option<Frame> {
     })
 }
 
+/// The name of what the decoder of layer II refuses, because its standard does: much data for one channel.
+pub(crate) fn beyond_layer_2(frame: Frame) -> Option<String> {
+    let bits = frame.bytes as u64 * 8 * u64::from(frame.rate) / u64::from(frame.samples);
+    let beyond = frame.layer == 2 && frame.channels == 1 && bits > 200_000;
+    beyond.then(|| "MP2 with one channel at more than 192 kbit/s".to_owned())
+}
+
 /// Reads the header of an ADTS frame.
 pub(crate) fn adts_frame(bytes: &[u8]) -> Option<Frame> {
     let [a, b, c, d, e, f, g] = *bytes.first_chunk::<7>()?;
@@ -221,7 +228,7 @@ impl Mpeg {
                 });
                 (Codec::Aac, if frame.header > 0 { made.map_or_else(Vec::new, |made| made.1) } else { Vec::new() })
             }
-            layer => (Codec::Mpeg(layer), Vec::new()),
+            layer => (beyond_layer_2(frame).map_or(Codec::Mpeg(layer), Codec::Other), Vec::new()),
         };
         Track::only(codec, frame.rate, frame.channels, extra)
     }
