@@ -40,7 +40,7 @@ pub(crate) struct Matroska {
     segment_end: Option<u64>,
     /// Time of the cluster, in units.
     cluster: u64,
-    /// Time of the first block of any track, in seconds.
+    /// The container's time of the beginning, in seconds.
     zero: Option<f64>,
     chosen: usize,
     waiting: VecDeque<Packet>,
@@ -278,10 +278,11 @@ impl Matroska {
         Ok(true)
     }
 
-    /// The earliest block of any track is the beginning of the film.
+    /// A file that was finished counts from its own beginning. A stream, which has no length, may have been joined late:
+    /// there the earliest block of any track is the beginning.
     fn begin(&mut self, time: i16) {
         let seconds = (self.cluster as i64 + i64::from(time)) as f64 * self.scale;
-        self.zero.get_or_insert(seconds);
+        self.zero.get_or_insert(if self.segment_end.is_some() { 0.0 } else { seconds });
     }
 
     /// The length of a frame, where its codec shows it.
