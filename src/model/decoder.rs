@@ -30,11 +30,22 @@ pub trait DecoderSession: Send {
     /// When they do not fit or do not belong to this model; the session is then as before.
     fn append(&mut self, inputs: &[Input<'_>], outputs: usize) -> Result<()>;
 
+    /// Appends tokens of a text, each computed as if it came alone, and the logits that follow each of them. A text has
+    /// the same logits, bit for bit, however it is divided into such passes.
+    ///
+    /// # Errors
+    /// As [`DecoderSession::append`], and for more than [`DecoderSession::each_at_once`].
+    fn append_each(&mut self, ids: &[u32]) -> Result<()>;
+
+    /// Most tokens of one [`DecoderSession::append_each`], at most [`OUTPUTS_AT_ONCE`]. It depends on the types of the
+    /// weights: where the kernels of several rows give other bits than those of one, it is 1.
+    fn each_at_once(&self) -> usize;
+
     /// Forgets everything from `position` on.
     fn truncate(&mut self, position: usize);
 
     /// Logits over the vocabulary for what follows the `output`-th of the positions asked for in the last
-    /// [`DecoderSession::append`]; empty where none were.
+    /// [`DecoderSession::append`] or [`DecoderSession::append_each`]; empty where none were.
     fn logits(&self, output: usize) -> &[f32];
 }
 
@@ -57,6 +68,14 @@ impl DecoderSession for Llama {
         self.session.append(inputs, outputs).map_err(|error| Error::internal(format!("decoder: {error}")))
     }
 
+    fn append_each(&mut self, ids: &[u32]) -> Result<()> {
+        self.session.append_each(ids).map_err(|error| Error::internal(format!("decoder: {error}")))
+    }
+
+    fn each_at_once(&self) -> usize {
+        self.session.each_at_once()
+    }
+
     fn truncate(&mut self, position: usize) {
         self.session.truncate(position);
     }
@@ -72,6 +91,7 @@ pub(crate) fn open(
     capacity: usize,
     threads: &Arc<ggml::Threads>,
     cache: CacheType,
+    each_at_once: usize,
     watch: &Watch,
 ) -> Result<Box<dyn DecoderSession>> {
     let options = ggml::llama::SessionOptions {
@@ -80,6 +100,7 @@ pub(crate) fn open(
         outputs_at_once: OUTPUTS_AT_ONCE,
         threads: Arc::clone(threads),
         cache,
+        each_at_once,
         watch: watch.products(),
     };
     let session = ggml::llama::Session::new(model, options)

@@ -10,6 +10,7 @@ use crate::text::{ControlTokens, Tokenizer, Vocabulary};
 use ggml::UncheckedFile;
 use qasr_format::schema::{file_type, general, own, tensors, tokenizer};
 use qasr_format::{GgmlType, Gguf};
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -79,6 +80,8 @@ struct Inner {
     tokenizer: Tokenizer,
     threads: Arc<ggml::Threads>,
     cache: CacheType,
+    /// Rows of one pass that are computed as if each came alone.
+    each_at_once: usize,
     watch: Watch,
     info: ModelInfo,
     load_time: Duration,
@@ -111,6 +114,7 @@ impl Model {
         check_cache(options.cache, decoder_config.sizes.head_width)?;
 
         // Reading and repacking the decoder takes longest; everything else is done meanwhile.
+        let each_at_once = rows_alike(&decoder_file, options.repack)?;
         let mmap = options.mmap && !(options.repack && is_repacked(&decoder_file)?);
         let threads = worker_threads(options, &decoder_config)?;
         let load = ggml::llama::LoadOptions { mmap, repack: options.repack };
@@ -154,6 +158,7 @@ impl Model {
                 tokenizer,
                 threads,
                 cache,
+                each_at_once,
                 watch,
                 info,
                 load_time,
@@ -185,7 +190,8 @@ impl Model {
 
     /// A fresh decoding session of at least `capacity` positions over the shared weights.
     pub fn session(&self, capacity: usize) -> Result<Box<dyn DecoderSession>> {
-        decoder::open(&self.inner.decoder, capacity, &self.inner.threads, self.inner.cache, &self.inner.watch)
+        let inner = &self.inner;
+        decoder::open(&inner.decoder, capacity, &inner.threads, inner.cache, inner.each_at_once, &inner.watch)
     }
 
     /// The vocabulary.
@@ -222,6 +228,16 @@ fn is_repacked(file: &Gguf) -> Result<bool> {
     let backend = ggml::Backend::cpu(1).map_err(|error| Error::internal(error.to_string()))?;
     let matrix = file.tensor(&tensors::decoder_layer(0, tensors::decoder_part::ATTN_Q));
     Ok(matrix.is_some_and(|matrix| ggml::weights::is_repacked(&spec(matrix), &backend)))
+}
+
+/// How many rows of one pass all matrices of the decoder can compute as if each came alone.
+fn rows_alike(file: &Gguf, repack: bool) -> Result<usize> {
+    let backend = ggml::Backend::cpu(1).map_err(|error| Error::internal(error.to_string()))?;
+    // What is asked depends on type and extents alone, and layers are alike.
+    let mut kinds = HashSet::new();
+    let matrices = file.tensors().iter().filter(|tensor| tensor.dims.len() == 2);
+    let specs = matrices.filter(|tensor| kinds.insert((tensor.kind.id(), tensor.dims.clone()))).map(spec);
+    Ok(specs.map(|spec| ggml::weights::rows_alike(&spec, &backend, repack)).min().unwrap_or(1))
 }
 
 /// A decoder and an encoder that do not belong together are refused: widths must agree, and, where both files carry

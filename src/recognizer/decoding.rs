@@ -1,12 +1,17 @@
 //! The one decode step: prompt and audio into the decoder, as much of them as is not there already; then the script
 //! (what must stand and what probably stands) in batches; then token by token.
+//!
+//! A text must not depend on what was expected of it, on how much of it came at once, or on what was kept. So the passes
+//! of prompt and audio have the same rows whatever is there already and whatever is expected: the prompt, every full
+//! window, the last window with the closing tokens. And every token of a text, expected or not, is computed as if it
+//! came alone ([`crate::model::DecoderSession::append_each`]).
 
 use super::cost::{StepCost, Stopwatch};
 use super::windows::WindowRows;
 use crate::error::{Error, Result};
 use crate::model::Model;
 use crate::model::config::{CHUNK_FRAMES, WINDOW_CHUNKS, encoder_tokens};
-use crate::model::decoder::{Choice, DecoderSession, Input, OUTPUTS_AT_ONCE, most_likely};
+use crate::model::decoder::{Choice, DecoderSession, Input, most_likely};
 use crate::options::{Cancel, Reuse};
 use crate::text::Prompt;
 use std::sync::Arc;
@@ -62,8 +67,7 @@ impl Decoding {
         Self { model: model.clone(), cancel, ends, session: None, expected, before: Vec::new(), windows: Vec::new() }
     }
 
-    /// Decodes greedily what follows `prompt` with `windows` in it. Every window is a pass of its own, whether the
-    /// earlier ones are there already or not, so that their attention comes from the same products.
+    /// Decodes greedily what follows `prompt` with `windows` in it.
     pub(super) fn decode(
         &mut self,
         prompt: &Prompt,
@@ -100,10 +104,10 @@ impl Decoding {
         }
         let draft = if reuse.drafts { script.draft } else { &[] };
         let expected: Vec<u32> = script.forced.iter().chain(draft).copied().take(budget).collect();
-        let first = [Input::Rows(tail), Input::Tokens(&prompt.after)];
+        self.append(&[Input::Rows(tail), Input::Tokens(&prompt.after)], 1)?;
         let mut decoded =
             Decoded { tokens: Vec::new(), margins: Vec::new(), complete: false, closest: f32::INFINITY, objections: 0 };
-        let mut next = self.verify(&first, &expected, script.forced.len(), &mut decoded)?;
+        let mut next = self.verify(&expected, script.forced.len(), &mut decoded)?;
         cost.tokens_verified += expected.len();
         cost.tokens_kept += decoded.tokens.len();
         cost.prefill += watch.lap();
@@ -122,7 +126,7 @@ impl Decoding {
             decoded.closest = decoded.closest.min(next.margin);
             decoded.margins.push(next.margin);
             decoded.tokens.push(next.token);
-            self.append(&[Input::Tokens(&[next.token])], 1)?;
+            self.append_each(&[next.token])?;
             next = most_likely(self.session()?.logits(0))?;
             cost.tokens_generated += 1;
         }
@@ -134,44 +138,38 @@ impl Decoding {
         Ok(decoded)
     }
 
-    /// Puts `first` and then `expected` into the decoder, a batch at a time, as long as the model agrees; the first
-    /// `forced` ids without asking. Returns what it chooses next; `decoded.tokens` is what is there then.
-    fn verify(
-        &mut self,
-        first: &[Input<'_>],
-        expected: &[u32],
-        forced: usize,
-        decoded: &mut Decoded,
-    ) -> Result<Choice> {
-        let mut placed = 0;
-        loop {
-            // The first pass also has the last row before the text.
-            let rows_before = usize::from(placed == 0);
-            let batch = &expected[placed..expected.len().min(placed + OUTPUTS_AT_ONCE - rows_before)];
-            let inputs = [first, &[Input::Tokens(batch)]].concat();
-            self.append(if placed == 0 { &inputs } else { &inputs[first.len()..] }, batch.len() + rows_before)?;
-            let start = self.session()?.position() - batch.len();
-            for row in 0..batch.len() + rows_before {
-                let index = placed + row + 1 - rows_before;
-                let choice = most_likely(self.session()?.logits(row))?;
-                let agrees = expected.get(index) == Some(&choice.token);
-                if index < forced {
-                    decoded.objections += usize::from(!agrees);
-                    decoded.margins.push(f32::INFINITY);
-                } else if agrees {
-                    decoded.margins.push(choice.margin);
-                    decoded.closest = decoded.closest.min(choice.margin);
-                } else {
-                    let position = start + index - placed;
-                    if position < self.session()?.position() {
-                        self.session()?.truncate(position);
-                    }
-                    decoded.tokens.extend_from_slice(&expected[..index]);
-                    return Ok(choice);
+    /// Puts `expected` into the decoder, a batch at a time, as long as the model agrees; the first `forced` ids without
+    /// asking. Returns what it chooses next; `decoded.tokens` is what is there then.
+    fn verify(&mut self, expected: &[u32], forced: usize, decoded: &mut Decoded) -> Result<Choice> {
+        let start = self.session()?.position();
+        // Ids in the decoder, and which of the last logits follow them as far as they were looked at.
+        let (mut placed, mut row) = (0, 0);
+        for (index, id) in expected.iter().enumerate() {
+            let choice = most_likely(self.session()?.logits(row))?;
+            let agrees = choice.token == *id;
+            if index < forced {
+                decoded.objections += usize::from(!agrees);
+                decoded.margins.push(f32::INFINITY);
+            } else if agrees {
+                decoded.margins.push(choice.margin);
+                decoded.closest = decoded.closest.min(choice.margin);
+            } else {
+                if index < placed {
+                    self.session()?.truncate(start + index);
                 }
+                decoded.tokens.extend_from_slice(&expected[..index]);
+                return Ok(choice);
             }
-            placed += batch.len();
+            row += 1;
+            if index == placed {
+                let at_once = self.session()?.each_at_once();
+                let batch = &expected[placed..expected.len().min(placed + at_once)];
+                self.append_each(batch)?;
+                (placed, row) = (placed + batch.len(), 0);
+            }
         }
+        decoded.tokens.extend_from_slice(expected);
+        most_likely(self.session()?.logits(row))
     }
 
     /// Forgets what does not belong to this prompt and these windows; returns the positions that stay.
@@ -217,6 +215,11 @@ impl Decoding {
     fn append(&mut self, inputs: &[Input<'_>], outputs: usize) -> Result<()> {
         self.cancel.check()?;
         self.session()?.append(inputs, outputs)
+    }
+
+    fn append_each(&mut self, ids: &[u32]) -> Result<()> {
+        self.cancel.check()?;
+        self.session()?.append_each(ids)
     }
 }
 

@@ -180,6 +180,8 @@ pub struct SessionOptions {
     pub threads: Arc<Threads>,
     /// Storage of the attention cache.
     pub cache: CacheType,
+    /// Most rows of one [`Session::append_each`]: what [`crate::weights::rows_alike`] allows for every matrix.
+    pub each_at_once: usize,
     /// Who watches the products, if anybody.
     pub watch: Option<Watch>,
 }
@@ -208,6 +210,7 @@ pub struct Session {
     position: usize,
     context_length: usize,
     outputs_at_once: usize,
+    each_at_once: usize,
     alone: Option<Alone>,
     /// Entries of the last batch, and for how many of its last ones there are logits.
     entries: usize,
@@ -283,6 +286,7 @@ impl Session {
         let outputs_at_once = params.n_outputs_max as usize;
         // SAFETY: the context is live, and the switch is kept with it.
         let alone = unsafe { Alone::of(raw) };
+        let each_at_once = if alone.is_some() { options.each_at_once.clamp(1, outputs_at_once) } else { 1 };
         Ok(Self {
             raw,
             batch,
@@ -290,6 +294,7 @@ impl Session {
             position: 0,
             context_length: options.context_length,
             outputs_at_once,
+            each_at_once,
             alone,
             entries: 0,
             outputs: 0,
@@ -307,6 +312,25 @@ impl Session {
     /// `outputs` positions. Errors: a token outside the vocabulary, part of a row, more than the context holds, more
     /// outputs than positions or than [`SessionOptions::outputs_at_once`]; the session is then as before.
     pub fn append(&mut self, inputs: &[Input<'_>], outputs: usize) -> Result<()> {
+        self.process(inputs, outputs, false)
+    }
+
+    /// Puts tokens behind what is there, in one pass that computes each of them as if it came alone, and the logits that
+    /// follow each: what is computed is the same, bit for bit, however the tokens are divided into such passes. Errors:
+    /// as [`Session::append`], and more tokens than [`Session::each_at_once`].
+    pub fn append_each(&mut self, ids: &[u32]) -> Result<()> {
+        if ids.len() > self.each_at_once {
+            return Err(Error::new(format!("{} tokens, where {} can be alike", ids.len(), self.each_at_once)));
+        }
+        self.process(&[Input::Tokens(ids)], ids.len(), true)
+    }
+
+    /// Most tokens of one [`Session::append_each`].
+    pub fn each_at_once(&self) -> usize {
+        self.each_at_once
+    }
+
+    fn process(&mut self, inputs: &[Input<'_>], outputs: usize, each_alone: bool) -> Result<()> {
         let (width, vocabulary) = (self.model.width(), self.model.vocabulary());
         let mut added = 0usize;
         for input in inputs {
@@ -369,7 +393,7 @@ impl Session {
         (self.entries, self.outputs) = (added, 0);
         if let Some(alone) = &self.alone {
             // The attention of a single row would be divided among the threads and depend on how many there are.
-            alone.set(added == 1);
+            alone.set(each_alone || added == 1);
         }
         log::take_errors();
         let status = self.threads.run(|threads| {

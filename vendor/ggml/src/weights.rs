@@ -5,7 +5,7 @@ use crate::{Backend, COMPUTABLE, CheckedFile, Error, Result};
 use ggml_sys as sys;
 use memmap2::Mmap;
 use std::collections::HashMap;
-use std::ffi::{CString, c_void};
+use std::ffi::{CStr, CString, c_void};
 use std::fs::File;
 use std::ptr::{self, NonNull};
 
@@ -237,6 +237,33 @@ impl Weights {
 /// Whether this device would multiply the tensor from a private copy in another layout.
 pub fn is_repacked(spec: &TensorSpec, backend: &Backend) -> bool {
     fast_types(backend).iter().any(|buft| accepts(backend, *buft, spec))
+}
+
+/// How many rows one product with this weight may have, where every row is to be computed as if it came alone
+/// (`llama::Session::append_each`); `usize::MAX` for any number.
+///
+/// A weight in the layout of its file is multiplied value by value. For one in another layout ggml takes four rows at a
+/// time as far as there are four, and single rows otherwise; of those kernels only some add in the same order. The test
+/// `quant-tests/tests/kernels.rs` holds this table to the kernels of the build it runs on.
+pub fn rows_alike(spec: &TensorSpec, backend: &Backend, repack: bool) -> usize {
+    let holder = fast_types(backend).into_iter().find(|buft| repack && accepts(backend, *buft, spec));
+    let Some(holder) = holder else {
+        // SAFETY: returns a constant of the build.
+        let in_pairs = unsafe { sys::ggml_cpu_has_matmul_int8() } != 0;
+        // There the dot products of these types take two rows at once where the number of rows is even.
+        let paired = [sys::GGML_TYPE_Q4_0, sys::GGML_TYPE_Q8_0, sys::GGML_TYPE_Q4_K, sys::GGML_TYPE_Q6_K];
+        return if in_pairs && paired.contains(&spec.kind) { 1 } else { usize::MAX };
+    };
+    // SAFETY: the device listed this type.
+    let name = unsafe { sys::ggml_backend_buft_name(holder) };
+    // SAFETY: names are NUL-terminated static strings.
+    let name = unsafe { CStr::from_ptr(name) };
+    let same_order = [sys::GGML_TYPE_Q4_0, sys::GGML_TYPE_IQ4_NL];
+    match name == c"CPU_REPACK" {
+        true if same_order.contains(&spec.kind) => usize::MAX,
+        true => 3,
+        false => 1,
+    }
 }
 
 /// The buffer types a CPU device offers beside its plain one; each holds weights in another layout.
