@@ -17,7 +17,7 @@ use qasr::model::{CacheType, ModelFiles, ModelOptions};
 use qasr::text::Language;
 use qasr::units::SAMPLE_RATE;
 use qasr_convert::tiny::{self, Spec};
-use qasr_convert::{ConvertOptions, Recipe};
+use qasr_convert::{ConvertOptions, Recipe, TypePlan};
 use qasr_format::Gguf;
 use qasr_format::schema::tensors::{DecoderSizes, EncoderSizes};
 use quant_tests::golden::{Golden, committed_folder};
@@ -81,11 +81,11 @@ fn folder(variable: &str) -> Option<PathBuf> {
     std::env::var_os(variable).map(PathBuf::from)
 }
 
-/// Converts a checkpoint at one type throughout; the folder holds the files for as long as it lives.
+/// Converts a checkpoint at one type throughout, or as a recipe of the program says; the folder holds the files for as long as it lives.
 pub fn convert(checkpoint: &Path, kind: &str) -> (TempDir, ModelFiles) {
     let folder = TempDir::new().unwrap();
-    let recipe = Recipe::find(kind).unwrap();
-    let mut options = ConvertOptions::new(checkpoint, folder.path(), recipe);
+    let types = Recipe::find(kind).map(TypePlan::from).or_else(|| TypePlan::shipped(kind)).unwrap();
+    let mut options = ConvertOptions::new(checkpoint, folder.path(), types);
     options.name = Some("model".into());
     qasr_convert::convert(&options, &mut |_| {}).unwrap_or_else(|error| panic!("{}: {error}", checkpoint.display()));
     let files = ModelFiles::find(folder.path()).unwrap();
