@@ -117,7 +117,8 @@ fn damaged_weight_files_are_refused() {
     fs::write(&path, bytes).expect("no object");
     refused(&dir, &["its header cannot be read"]);
 
-    let headers: [(&str, fn(&mut Value)); 10] = [
+    type Change = fn(&mut Value);
+    let headers: [(&str, Change); 10] = [
         ("has no dtype", |h| h[NORM] = Value::from(1)),
         ("stored as I8", |h| h[NORM]["dtype"] = Value::from("I8")),
         ("has no shape", |h| h[NORM]["shape"] = Value::from("x")),

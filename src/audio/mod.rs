@@ -1,9 +1,11 @@
 //! Turns any sound we accept into mono 16 kHz samples and forgets where it came from.
 //!
-//! What a source is, is decided by its first bytes ([`sniff`]), never by its name. Its container is taken apart
-//! ([`wav`], [`plain`], [`compressed`]) and its samples go block by block to the [`collect::Collector`], which
-//! averages the channels, resamples ([`resample`]) and keeps the wished part: the official order of operations, in
-//! memory that grows only with the 16 kHz result. No header's claim decides how much is allocated.
+//! The first bytes of a source decide what it is (`sniff`), never its name. Plain samples (`wav`, `plain`) and the packets
+//! of a container (`containers`, decoded by `codec`) go block by block to the collector (`collect`), each with its time.
+//! It puts silence where something is missing (`timeline`), averages the channels or takes one, resamples (`resample`),
+//! keeps the wished part and brings it to full scale (`level`): the official order of operations. [`open_path`] does this
+//! while the samples are used, in memory that does not depend on the length; [`read_path`] keeps them all. No header's
+//! claim decides how much is allocated.
 
 mod aac;
 mod codec;

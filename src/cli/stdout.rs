@@ -7,13 +7,15 @@ use qasr::error::Error;
 #[cfg(unix)]
 pub fn is_closed() -> bool {
     use nix::fcntl::{FcntlArg, OFlag, fcntl};
+    use std::fs::{File, metadata};
+    use std::os::fd::AsFd;
     use std::os::unix::fs::MetadataExt;
     let stdout = std::io::stdout();
     let is_read_write = fcntl(&stdout, FcntlArg::F_GETFL)
         .is_ok_and(|flags| OFlag::from_bits_retain(flags).intersection(OFlag::O_ACCMODE) == OFlag::O_RDWR);
-    let null = std::fs::metadata("/dev/null").map(|metadata| metadata.rdev());
-    is_read_write
-        && nix::sys::stat::fstat(&stdout).is_ok_and(|stdout| null.is_ok_and(|null| null == stdout.st_rdev as u64))
+    let device = stdout.as_fd().try_clone_to_owned().and_then(|stdout| File::from(stdout).metadata());
+    let null = metadata("/dev/null");
+    is_read_write && matches!((device, null), (Ok(device), Ok(null)) if device.rdev() == null.rdev())
 }
 
 #[cfg(not(unix))]

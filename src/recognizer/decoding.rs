@@ -12,7 +12,7 @@ use crate::error::{Error, Result};
 use crate::model::Model;
 use crate::model::config::{CHUNK_FRAMES, WINDOW_CHUNKS, encoder_tokens};
 use crate::model::decoder::{Choice, DecoderSession, Input, most_likely};
-use crate::options::{Cancel, Reuse};
+use crate::options::{Cancel, Options, Reuse};
 use crate::text::Prompt;
 use std::sync::Arc;
 
@@ -53,6 +53,7 @@ pub(super) struct Decoded {
 pub(super) struct Decoding {
     model: Model,
     cancel: Cancel,
+    reuse: Reuse,
     ends: Vec<u32>,
     session: Option<Box<dyn DecoderSession>>,
     /// Room to make at once, in positions.
@@ -63,8 +64,17 @@ pub(super) struct Decoding {
 
 impl Decoding {
     /// No session yet; the first will have `expected` positions or more.
-    pub(super) fn new(model: &Model, cancel: Cancel, ends: Vec<u32>, expected: usize) -> Self {
-        Self { model: model.clone(), cancel, ends, session: None, expected, before: Vec::new(), windows: Vec::new() }
+    pub(super) fn new(model: &Model, options: &Options, ends: Vec<u32>, expected: usize) -> Self {
+        Self {
+            model: model.clone(),
+            cancel: options.cancel.clone(),
+            reuse: options.reuse,
+            ends,
+            session: None,
+            expected,
+            before: Vec::new(),
+            windows: Vec::new(),
+        }
     }
 
     /// Decodes greedily what follows `prompt` with `windows` in it.
@@ -74,7 +84,6 @@ impl Decoding {
         windows: &[WindowRows],
         script: Script<'_>,
         limits: Limits,
-        reuse: Reuse,
         cost: &mut StepCost,
         watch: &mut Stopwatch,
     ) -> Result<Decoded> {
@@ -89,7 +98,7 @@ impl Decoding {
         }
         let budget = limits.tokens.max(script.forced.len()).min(max - positions);
         self.make_room((positions + budget).min(max))?;
-        let held = if reuse.attention { self.keep_common(prompt, windows, width)? } else { self.keep_nothing()? };
+        let held = if self.reuse.attention { self.keep_common(prompt, windows, width)? } else { self.keep_nothing()? };
         cost.tokens_reused += held;
         cost.tokens_prefilled += positions - held;
 
@@ -102,7 +111,7 @@ impl Decoding {
             self.append(&[Input::Rows(rows)], 0)?;
             self.windows.push(WindowRows::clone(rows));
         }
-        let draft = if reuse.drafts { script.draft } else { &[] };
+        let draft = if self.reuse.drafts { script.draft } else { &[] };
         let expected: Vec<u32> = script.forced.iter().chain(draft).copied().take(budget).collect();
         self.append(&[Input::Rows(tail), Input::Tokens(&prompt.after)], 1)?;
         let mut decoded =
@@ -113,7 +122,7 @@ impl Decoding {
         cost.prefill += watch.lap();
 
         // Without drafts, what the draft would have saved is generated besides: the text has to come as far.
-        let mut saved = if reuse.drafts { &[] } else { script.draft };
+        let mut saved = if self.reuse.drafts { &[] } else { script.draft };
         let mut counted = 0;
         while !self.ends.contains(&next.token) && decoded.tokens.len() < budget && counted < limits.generated {
             saved = match saved {

@@ -117,7 +117,7 @@ impl Recognizer {
             windows: Windows::default(),
             begun: SampleIndex(0),
             peaks: Vec::new(),
-            decoding: Decoding::new(model, options.cancel.clone(), ends, expected),
+            decoding: Decoding::new(model, options, ends, expected),
             asr_text: control.asr_text,
             clock,
         })
@@ -174,8 +174,7 @@ impl Recognizer {
         let rows = windows.encode(self.model.encoder(), &filled, *reuse, cancel, &mut cost, &mut watch)?;
         let token_limit = self.options.token_budget(filled.len());
         let limits = Limits { tokens: token_limit, generated: most_generated };
-        let decoded =
-            self.decoding.decode(&self.prompt, &rows, script, limits, self.options.reuse, &mut cost, &mut watch)?;
+        let decoded = self.decoding.decode(&self.prompt, &rows, script, limits, &mut cost, &mut watch)?;
         let text = self.model.tokenizer().decode(&decoded.tokens);
         let answer = answer::parse(&text, self.options.language.as_ref(), decoded.complete);
         let Decoded { tokens, margins, complete, closest, objections } = decoded;

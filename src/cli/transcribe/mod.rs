@@ -12,7 +12,7 @@ use super::messages::Messages;
 use super::output::{self, Format, ModelSummary, Report};
 use super::shared::OpenModel;
 use lanes::Lanes;
-use plan::{Job, is_stdin, plan};
+use plan::{Job, is_stdin, plan, try_places};
 use printer::Printer;
 use qasr::audio::{ReadOptions, live::Source};
 use qasr::error::{Error, ErrorKind, Result};
@@ -28,6 +28,7 @@ pub fn run(args: &TranscribeArgs) -> Exit {
     let messages = Messages::new(args.no_prints, args.progress);
     let prepared = plan(args).and_then(|jobs| {
         printer::check(&jobs)?;
+        try_places(args, &jobs)?;
         interrupt::install()?;
         Ok((jobs, Run::open(args, &messages)?))
     });

@@ -30,7 +30,7 @@ pub fn plan(args: &TranscribeArgs) -> Result<Vec<Job>> {
     }
     let formats = formats(args);
     let bases = &args.output_base;
-    if let Some(folder) = &args.output_dir {
+    if args.output_dir.is_some() {
         if !bases.is_empty() {
             return Err(Error::usage("--output-dir and -of both name the output files: give one of them"));
         }
@@ -40,12 +40,6 @@ pub fn plan(args: &TranscribeArgs) -> Result<Vec<Job>> {
                  -ojson or -otsv",
             ));
         }
-        fs::create_dir_all(folder).map_err(|error| {
-            Error::output(format!(
-                "{}: cannot make the folder: {error}; name another with --output-dir",
-                folder.display()
-            ))
-        })?;
     }
     if !bases.is_empty() && formats.is_empty() {
         return Err(Error::usage(
@@ -64,10 +58,21 @@ pub fn plan(args: &TranscribeArgs) -> Result<Vec<Job>> {
         jobs.push(job(input, bases.get(index), args.output_dir.as_deref(), &formats)?);
     }
     check_names(&jobs)?;
-    for (_, path) in jobs.iter().flat_map(|job| &job.files) {
-        output::try_place(path, output::OTHER_PLACE)?;
-    }
     Ok(jobs)
+}
+
+/// Makes the folder that was named, and tries every place.
+///
+/// # Errors
+/// An output error that names the place.
+pub fn try_places(args: &TranscribeArgs, jobs: &[Job]) -> Result<()> {
+    if let Some(folder) = &args.output_dir {
+        fs::create_dir_all(folder).map_err(|error| {
+            let folder = folder.display();
+            Error::output(format!("{folder}: cannot make the folder: {error}; name another with --output-dir"))
+        })?;
+    }
+    jobs.iter().flat_map(|job| &job.files).try_for_each(|(_, path)| output::try_place(path, output::OTHER_PLACE))
 }
 
 fn job(input: &Path, base: Option<&PathBuf>, folder: Option<&Path>, formats: &[Format]) -> Result<Job> {
@@ -153,9 +158,9 @@ pub fn is_stdin(input: &Path) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::args::{Cli, Command};
-    use super::super::spelling::to_long_forms;
     use super::*;
+    use crate::cli::args::{Cli, Command};
+    use crate::cli::spelling::to_long_forms;
     use clap::Parser;
 
     fn planned(typed: &[&str]) -> Result<Vec<Job>> {
@@ -204,13 +209,6 @@ mod tests {
         ] {
             assert_eq!(planned(typed).unwrap_err().kind(), qasr::error::ErrorKind::Usage, "{typed:?}");
         }
-    }
-
-    #[test]
-    fn a_warning_names_the_recording_once() {
-        assert_eq!(named("s.wav", "s.wav: is damaged"), "s.wav: is damaged");
-        assert_eq!(named("s.wav", "0.0-2.0 s: cut"), "s.wav: 0.0-2.0 s: cut");
-        assert_eq!(named("s", "s.wav was cut"), "s: s.wav was cut");
     }
 
     #[test]

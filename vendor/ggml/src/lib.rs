@@ -10,7 +10,7 @@
 //! - [`graph`]: an arena of graph nodes, and running it
 //! - [`quantize`]: rows to and from ggml types
 //! - [`llama`]: a decoder model and its sessions
-//! - [`log`]: the hook that keeps C from printing
+//! - `log`: the hook that keeps C from printing
 
 mod alone;
 pub mod backend;

@@ -46,6 +46,7 @@ fn options(context_length: usize) -> SessionOptions {
         outputs_at_once: 4,
         threads: Threads::new(1).expect("one thread"),
         cache: CacheType::F16,
+        each_at_once: 16,
         watch: None,
     }
 }
