@@ -14,7 +14,7 @@ const ALIGNMENT: u64 = 32;
 const LISTED: usize = 8;
 
 /// Checks names, shapes, types and places of all tensors; `optional` may be there or not. `seen` is the file as it was
-/// before its header was read and its keys were checked ([`super::config`], [`super::keys`]). Returned is the statement
+/// before its header was read and its keys were checked ([`super::config`], `keys`). Returned is the statement
 /// that C may read it.
 ///
 /// # Errors
