@@ -2,8 +2,10 @@
 //! asks every rule of a grid what it would have promised.
 //!
 //! ```text
-//! cargo run --release --example steady -- STEP_MS FILE...
+//! cargo run --release --example steady -- STEP_MS JOIN FILE...
 //! ```
+//!
+//! With JOIN above 0, recordings are joined, 0.5 s between them, until each is that many seconds long.
 //!
 //! Per rule: how many hypotheses (the final text among them) differed behind the commit point, in how many
 //! recordings, how many tokens were promised before the end of their utterance, and the median time from a token's
@@ -24,15 +26,27 @@ struct Hypothesis {
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut arguments = std::env::args().skip(1);
-    let step: u64 = arguments.next().ok_or("give the step in ms, then recordings")?.parse()?;
+    let usage = "give the step in ms, seconds to join to or 0, then recordings";
+    let step: u64 = arguments.next().ok_or(usage)?.parse()?;
+    let join: f64 = arguments.next().ok_or(usage)?.parse()?;
     let mut options = ModelOptions::default();
     options.threads = 1;
     let model = Model::open_demo(&options)?;
     let mut utterances = Vec::new();
-    let mut files = 0;
+    let mut recordings: Vec<Vec<f32>> = Vec::new();
     for file in arguments {
-        utterances.extend(hypotheses(&model, &file, step * 16)?.into_iter().map(|utterance| (files, utterance)));
-        files += 1;
+        let audio = read_path(file.as_ref(), &ReadOptions::default())?.pcm;
+        match recordings.last_mut() {
+            Some(samples) if (samples.len() as f64) < join * 16_000.0 => {
+                samples.resize(samples.len() + 8000, 0.0);
+                samples.extend_from_slice(audio.samples());
+            }
+            _ => recordings.push(audio.samples().to_vec()),
+        }
+    }
+    let files = recordings.len();
+    for (number, samples) in recordings.iter().enumerate() {
+        utterances.extend(hypotheses(&model, samples, step * 16)?.into_iter().map(|utterance| (number, utterance)));
     }
     println!("step {step} ms, {files} recordings, {} utterances", utterances.len());
     println!("steps  seconds  behind  margin   changed  recordings  promised early  tokens  median s");
@@ -44,7 +58,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 }
 
 /// Steps, seconds, tokens behind, margin.
-const GRID: [(usize, f64, usize, f32); 12] = [
+const GRID: [(usize, f64, usize, f32); 18] = [
     (2, 1.0, 1, 0.0),
     (2, 1.0, 2, 0.0),
     (3, 1.0, 2, 0.0),
@@ -57,16 +71,21 @@ const GRID: [(usize, f64, usize, f32); 12] = [
     (2, 1.0, 2, 6.0),
     (2, 2.0, 2, 4.0),
     (3, 2.0, 3, 8.0),
+    (2, 1.0, 2, 8.0),
+    (3, 2.0, 2, 4.0),
+    (3, 2.0, 2, 6.0),
+    (4, 3.0, 2, 4.0),
+    (4, 3.0, 2, 6.0),
+    (4, 3.0, 2, 8.0),
 ];
 
-fn hypotheses(model: &Model, file: &str, step: u64) -> Result<Vec<Vec<Hypothesis>>, Box<dyn std::error::Error>> {
-    let recording = read_path(file.as_ref(), &ReadOptions::default())?;
+fn hypotheses(model: &Model, samples: &[f32], step: u64) -> Result<Vec<Vec<Hypothesis>>, Box<dyn std::error::Error>> {
     let mut options = StreamOptions::default();
     options.step = step;
     options.commit = Commit::Utterance;
     let mut stream = Stream::new(model, options)?;
     let mut updates = Vec::new();
-    for block in recording.pcm.samples().chunks(160) {
+    for block in samples.chunks(160) {
         updates.extend(stream.feed(block)?);
     }
     updates.extend(stream.end()?);
