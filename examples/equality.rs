@@ -55,6 +55,8 @@ struct Seen {
     /// Offline's words, and how many the default rule promised before the end of their utterance.
     words: usize,
     promised: usize,
+    /// Of the promised ones, those that offline does not have there.
+    broken: usize,
     differ: Vec<String>,
     /// With the default rule.
     steady_utterances: usize,
@@ -86,9 +88,14 @@ fn compare(kind: &str, recordings: &[(String, Pcm16k)]) -> Result<(), Failure> {
             println!("    live    {:?}", whole.text);
             seen.differ.push(name.clone());
         }
-        for last in &steady_finals {
-            let promised = partials.iter().rev().find(|partial| partial.utterance == last.utterance);
-            seen.promised += promised.map_or(0, |partial| partial.committed.split_whitespace().count());
+        for (last, segment) in steady_finals.iter().zip(&offline.segments) {
+            let Some(partial) = partials.iter().rev().find(|partial| partial.utterance == last.utterance) else {
+                continue;
+            };
+            let promised = words(&partial.committed);
+            let same = promised.iter().zip(words(&segment.text)).take_while(|(one, other)| **one == *other).count();
+            seen.promised += promised.len();
+            seen.broken += promised.len() - same;
         }
         for (one, other) in steady.segments.iter().zip(&offline.segments) {
             seen.words += other.text.split_whitespace().count();
@@ -135,9 +142,11 @@ fn report(kind: &str, recordings: usize, seen: &Seen) {
         seen.closest
     );
     println!(
-        "{kind}: steady: {} of {} words promised early; {} refused; {} utterances differ {}; {} words {}",
+        "{kind}: steady: {} of {} words promised early, of them not offline's: {} {}; {} refused; {} utterances differ {}; {} words {}",
         seen.promised,
         seen.words,
+        seen.broken,
+        interval(seen.broken, seen.promised),
         seen.refused,
         seen.steady_utterances,
         interval(seen.steady_utterances, seen.utterances),
