@@ -17,24 +17,17 @@
 //! [`transcribe`](transcribe()) is the offline driver. The library prints nothing and ends no process.
 
 pub mod audio;
-pub mod depths;
 pub mod endpoint;
 pub mod error;
-pub mod evaluation;
-pub mod importance;
 pub mod mel;
 pub mod model;
 pub mod options;
 pub mod recognizer;
-pub mod report;
-pub mod scoring;
 pub mod stream;
 pub mod text;
 pub mod transcribe;
 pub mod transcript;
-pub mod tuning;
 pub mod units;
-pub mod variants;
 
 pub use error::{Error, ErrorKind, Result};
 pub use model::{Model, ModelFiles, ModelOptions};
@@ -42,3 +35,10 @@ pub use options::{Cancel, Options};
 pub use stream::{Stream, StreamOptions, Update};
 pub use transcribe::{Progress, Transcriber, transcribe};
 pub use transcript::{Segment, Timings, Transcript, Warning};
+
+/// Version of this library.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+/// The git revision it was built from: `revision 0123456789ab`, or `revision unknown`.
+pub const REVISION: &str = env!("QASR_REVISION");
+/// Version and revision: what tells two builds apart.
+pub const BUILD: &str = concat!(env!("CARGO_PKG_VERSION"), " ", env!("QASR_REVISION"));

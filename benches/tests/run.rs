@@ -1,6 +1,6 @@
 //! The built command on small processes: what runs in which order, what is filed, and what is void.
 
-#[path = "../../tests/optional/mod.rs"]
+#[path = "../../tests/support/optional.rs"]
 mod optional;
 
 use std::fs;

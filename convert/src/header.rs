@@ -7,7 +7,7 @@ use qasr_format::{Gguf, Value};
 use crate::config::ModelConfig;
 use crate::importance::ImportanceUse;
 use crate::plan::{FilePlan, Plan};
-use crate::types::TypePlan;
+use crate::recipe::Recipe;
 use crate::vocabulary::Vocabulary;
 
 /// Plain chat markup, for tools that format conversations by themselves. Transcription does not use it: the runtime
@@ -19,7 +19,7 @@ const CHAT_TEMPLATE: &str = "{% for message in messages %}{{ '<|im_start|>' + me
 /// How the types came about.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Making<'a> {
-    pub types: &'a TypePlan,
+    pub types: &'a Recipe,
     pub importance: Option<&'a ImportanceUse>,
 }
 
@@ -60,7 +60,7 @@ impl Keys {
         self.put(own::RECIPE, file.label.as_str());
         self.put(own::RECIPE_TYPES, file.types());
         if !making.types.is_plain() {
-            let text = TypePlan { cost: Vec::new(), ..making.types.clone() }.to_text();
+            let text = Recipe { cost: Vec::new(), ..making.types.clone() }.to_text();
             self.put(own::RECIPE_TEXT, text);
         }
         let cost = making.types.cost_with(making.importance.map(|used| used.file.as_str()));
@@ -107,7 +107,7 @@ pub(crate) fn decoder_keys(plan: &Plan, facts: &Facts) -> Vec<(String, Value)> {
     if let Some(temperature) = config.temperature {
         keys.put(general::SAMPLING_TEMP, temperature as f32);
     }
-    keys.put(general::FILE_TYPE, plan.decoder.recipe.file_type());
+    keys.put(general::FILE_TYPE, plan.decoder.file_type.file_type());
     keys.put(general::QUANTIZATION_VERSION, QUANTIZATION_VERSION);
 
     let vocabulary = facts.vocabulary;
@@ -146,7 +146,7 @@ pub(crate) fn encoder_keys(plan: &Plan, facts: &Facts) -> Vec<(String, Value)> {
     if let Some(licence) = facts.licence {
         keys.put(general::LICENSE, licence);
     }
-    keys.put(general::FILE_TYPE, plan.encoder.recipe.file_type());
+    keys.put(general::FILE_TYPE, plan.encoder.file_type.file_type());
     keys.put(encoder::HAS_AUDIO, true);
     keys.size(encoder::PROJECTION_DIM, sizes.projection);
     keys.size(encoder::EMBEDDING_LENGTH, sizes.width);
@@ -190,7 +190,7 @@ pub(crate) fn copied_keys(source: &Gguf, file: &FilePlan, name: Option<&str>, ma
             _ => keys.put(key, value.clone()),
         }
     }
-    keys.put(general::FILE_TYPE, file.recipe.file_type());
+    keys.put(general::FILE_TYPE, file.file_type.file_type());
     keys.put(general::QUANTIZATION_VERSION, QUANTIZATION_VERSION);
     keys.put(own::VERSION, env!("CARGO_PKG_VERSION"));
     keys.recipe(file, making);

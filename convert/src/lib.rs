@@ -8,6 +8,7 @@ mod checkpoint;
 mod config;
 pub mod distance;
 mod error;
+mod file_type;
 mod folder;
 mod header;
 mod importance;
@@ -22,7 +23,6 @@ mod recipe;
 mod safetensors;
 mod store;
 pub mod tiny;
-mod types;
 mod verify;
 mod vocabulary;
 mod write;
@@ -31,6 +31,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 pub use error::{ConvertError, ConvertErrorKind, Result};
+pub use file_type::{Choice, FileType};
 pub use importance::ImportanceUse;
 pub use inspect::inspect;
 pub use map::{Target, map_name};
@@ -40,9 +41,8 @@ pub use qasr_format::schema::Arch;
 use qasr_format::schema::own;
 use qasr_format::schema::tensors::{OUTPUT, TOKEN_EMBD};
 pub use quantize::{Destination, QuantizeOptions, quantize};
-pub use recipe::{Choice, Recipe};
+pub use recipe::{Override, Recipe, WRITABLE};
 pub use store::SourceTensor;
-pub use types::{Override, TypePlan, WRITABLE};
 pub use verify::TensorError;
 
 use checkpoint::Checkpoint;
@@ -60,7 +60,7 @@ pub struct ConvertOptions {
     /// Where both files go; made if missing.
     pub out_dir: PathBuf,
     /// Types of both files.
-    pub types: TypePlan,
+    pub types: Recipe,
     /// File that says which columns count how much.
     pub importance: Option<PathBuf>,
     /// Architecture the decoder file claims.
@@ -78,8 +78,8 @@ pub struct ConvertOptions {
 }
 
 impl ConvertOptions {
-    /// Options for converting `checkpoint` into `out_dir`; a [`Recipe`] alone goes for both files.
-    pub fn new(checkpoint: impl Into<PathBuf>, out_dir: impl Into<PathBuf>, types: impl Into<TypePlan>) -> Self {
+    /// Options for converting `checkpoint` into `out_dir`; a [`FileType`] alone goes for both files.
+    pub fn new(checkpoint: impl Into<PathBuf>, out_dir: impl Into<PathBuf>, types: impl Into<Recipe>) -> Self {
         Self {
             checkpoint: checkpoint.into(),
             out_dir: out_dir.into(),

@@ -13,11 +13,11 @@ use qasr_format::schema::tensors as names;
 use crate::checkpoint::Checkpoint;
 use crate::config::ModelConfig;
 use crate::error::{ConvertError, Result};
+use crate::file_type::{Choice, FileType};
 use crate::folder;
 use crate::map::{Naming, Target, is_of_adapter};
-use crate::recipe::{Choice, Recipe};
+use crate::recipe::{Chooser, Recipe};
 use crate::store::SourceTensor;
-use crate::types::{Chooser, TypePlan};
 
 /// Where a tensor's values come from.
 #[derive(Debug, Clone)]
@@ -69,7 +69,7 @@ pub struct FilePlan {
     /// Final name.
     pub path: PathBuf,
     /// What ordinary matrices get.
-    pub recipe: Recipe,
+    pub file_type: FileType,
     /// What the file is called by: the recipe's name.
     pub label: String,
     /// Its tensors in file order.
@@ -137,9 +137,9 @@ impl Plan {
     pub(crate) fn new(wanted: Wanted, decoder: Vec<TensorPlan>, encoder: Vec<TensorPlan>) -> Self {
         let Wanted { name, out_dir, arch, types } = wanted;
         let [decoder_label, encoder_label] = types.labels();
-        let file = |prefix: &str, recipe, label: String, tensors| FilePlan {
+        let file = |prefix: &str, file_type, label: String, tensors| FilePlan {
             path: out_dir.join(format!("{prefix}{name}-{label}.gguf")),
-            recipe,
+            file_type,
             label,
             tensors,
         };
@@ -211,7 +211,7 @@ pub(crate) struct Wanted<'a> {
     pub name: &'a str,
     pub out_dir: &'a Path,
     pub arch: Arch,
-    pub types: &'a TypePlan,
+    pub types: &'a Recipe,
 }
 
 /// Assigns every tensor of the checkpoint to a tensor of our files and every one of ours to a source.

@@ -8,11 +8,11 @@ use qasr_format::GgmlType;
 use qasr_format::schema::{general, own};
 
 use crate::error::{ConvertError, Result};
+use crate::file_type::FileType;
 use crate::header::{self, Making};
 use crate::pair::Pair;
 use crate::plan::{Plan, Source, TensorPlan, Wanted};
-use crate::recipe::Recipe;
-use crate::types::{Chooser, TypePlan};
+use crate::recipe::{Chooser, Recipe};
 use crate::{Head, Progress, Report, check_name, drop_equal_head, importance, thread_count, write_pair};
 
 /// What to quantize, into what, and where to.
@@ -26,7 +26,7 @@ pub struct QuantizeOptions {
     /// Where both files go.
     pub destination: Destination,
     /// Types of both files.
-    pub types: TypePlan,
+    pub types: Recipe,
     /// File that says which columns count how much.
     pub importance: Option<PathBuf>,
     /// Model name for the metadata, and for file names in a folder; the source's if not given.
@@ -52,12 +52,12 @@ pub enum Destination {
 }
 
 impl QuantizeOptions {
-    /// Options for writing the pair `decoder`, `encoder` in other types; a [`Recipe`] alone goes for both files.
+    /// Options for writing the pair `decoder`, `encoder` in other types; a [`FileType`] alone goes for both files.
     pub fn new(
         decoder: impl Into<PathBuf>,
         encoder: impl Into<PathBuf>,
         destination: Destination,
-        types: impl Into<TypePlan>,
+        types: impl Into<Recipe>,
     ) -> Self {
         Self {
             decoder: decoder.into(),
@@ -145,7 +145,7 @@ fn model_name(decoder: &Path) -> String {
 }
 
 fn is_type(word: &str) -> bool {
-    Recipe::find(word).is_some() || TypePlan::shipped_names().iter().any(|name| name.eq_ignore_ascii_case(word))
+    FileType::find(word).is_some() || Recipe::shipped_names().iter().any(|name| name.eq_ignore_ascii_case(word))
 }
 
 /// # Errors

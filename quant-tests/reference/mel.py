@@ -7,13 +7,13 @@
 CHECKPOINT_DIR needs the processor's files only (tokenizer, preprocessor_config.json), no weights. Features come from
 Qwen3ASRProcessor with one recording per call: float32 on the CPU.
 
---golden writes three small files, read by tests/mel.rs:
+--golden writes three small files, read by tests/it/mel.rs:
   mel.tsv           one row per signal; `frames` is -1 where the official code raises an error
   mel.bin           float32 little-endian, the frames listed in each row's `stored`, 128 values each
   mel_speech.s16le  0.8 s of RECORDING, which should be 16-bit at 16 kHz, as the row `speech` uses them
 
 --clips writes, for every recording under the folder that the official package can read, NAME.f32 (16 kHz samples)
-and NAME.mel.f32 ([frames, 128]), with an index.tsv; tests/mel.rs reads the folder named by QASR_REFERENCE_DIR.
+and NAME.mel.f32 ([frames, 128]), with an index.tsv; tests/it/mel.rs reads the folder named by QASR_REFERENCE_DIR.
 """
 import argparse
 import importlib.metadata

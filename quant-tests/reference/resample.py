@@ -6,7 +6,7 @@
 CHECKPOINT_DIR needs the processor's files only. The package reads with librosa (libsndfile), takes the mean of the
 channels and resamples with librosa's default, soxr's high quality setting; its processor then makes the features.
 
---golden writes two small files, read by tests/resample.rs:
+--golden writes two small files, read by tests/it/resample.rs:
   resample.tsv  one row per recording: `source` is `small` (in the project), `full` (in the optional full table of
                 formats) or `bursts` (a signal of signals.py, 16-bit, whose name is its seed); `samples` are those at the
                 recording's own rate, `frames` counts all frames, and every `step`th of them is stored, from frame 0

@@ -1,7 +1,7 @@
 """Golden values for src/text: the official package's prompts, token ids, decoding and parsing.
 
 Runs the processor and the functions of the `qwen-asr` package on the strings listed or seeded below and writes
-quant-tests/golden/text.json, compared in tests/text.rs. Also copies the demo model's vocabulary to
+quant-tests/golden/text.json, compared in tests/it/text.rs. Also copies the demo model's vocabulary to
 quant-tests/golden/demo_vocab, so that part of the comparison needs no other files.
 
     python quant-tests/reference/text.py --model DIR --demo DIR

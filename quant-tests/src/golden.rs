@@ -46,12 +46,12 @@ pub struct Clip {
     pub rows: Option<Vec<usize>>,
     /// The clip decoded with and without language and context; empty where only the encoder was run.
     pub prompts: Vec<Decoded>,
-    signal: Option<Recipe>,
+    signal: Option<FileType>,
     samples: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]
-struct Recipe {
+struct FileType {
     seed: u32,
     count: usize,
     amplitude: i64,

@@ -1,6 +1,6 @@
 //! The library's distances, and word errors on texts that are split at white space.
 
-pub use qasr::depths::metrics::*;
+pub use qasr_measure::depths::metrics::*;
 
 /// Word errors (substitutions, insertions, deletions) and words of the truth; texts are split at white space.
 pub fn word_errors(truth: &str, heard: &str) -> (usize, usize) {

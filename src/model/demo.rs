@@ -20,14 +20,17 @@ pub fn content() -> [&'static [u8]; 2] {
 }
 
 /// The embedded pair, written out: llama.cpp loads files, not memory.
-pub(crate) struct Unpacked {
+pub struct Unpacked {
     /// Where the two files are while this value lives.
     pub files: ModelFiles,
     _folder: TempDir,
 }
 
 /// Writes the embedded pair into a private temporary folder that goes away with the value.
-pub(crate) fn unpack() -> Result<Unpacked> {
+///
+/// # Errors
+/// When the temporary folder cannot be written to.
+pub fn unpack() -> Result<Unpacked> {
     let failed = |error: std::io::Error| {
         Error::output(format!(
             "the demo model could not be written to the temporary folder: {error}; set TMPDIR to a folder with 16 MB of room"

@@ -20,7 +20,7 @@ fn needs_space(character: char) -> bool {
 }
 
 /// Scripts that put no spaces between words, and the full-width punctuation that goes with them. Korean has spaces.
-pub(crate) fn is_written_without_spaces(character: char) -> bool {
+pub fn is_written_without_spaces(character: char) -> bool {
     matches!(u32::from(character),
         0x0E00..=0x0EFF      // Thai, Lao
         | 0x1000..=0x109F    // Burmese

@@ -97,14 +97,14 @@ fn agree(pair: &Pair, cache: CacheType) {
 
 #[test]
 fn both_architectures_are_one_model() {
-    for recipe in common::RECIPES {
+    for file_type in common::FILE_TYPES {
         let [one, three] = common::ARCHITECTURES.map(|arch| {
-            let model = load(&common::tiny(recipe, arch).files.decoder);
+            let model = load(&common::tiny(file_type, arch).files.decoder);
             let mut oracle = Oracle::new(&model, CACHE);
             oracle.append(&prompt());
             oracle.logits().to_vec()
         });
-        assert_eq!(one, three, "{}: qwen3 and qwen3vl give different logits", recipe.name());
+        assert_eq!(one, three, "{}: qwen3 and qwen3vl give different logits", file_type.name());
     }
 }
 
@@ -186,7 +186,7 @@ fn rows_between_tokens_are_those_tokens() {
 
 #[test]
 fn what_does_not_fit_leaves_the_session_as_it_was() {
-    let pair = common::tiny(qasr_convert::Recipe::F32, common::ARCHITECTURES[0]);
+    let pair = common::tiny(qasr_convert::FileType::F32, common::ARCHITECTURES[0]);
     let model = open(&pair, CACHE).unwrap();
     let mut session = model.session(prompt().len()).unwrap();
     session.append(&[Input::Tokens(&prompt()[1..])], 1).unwrap();

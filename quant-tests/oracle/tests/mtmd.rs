@@ -11,7 +11,7 @@ use llama_cpp_2::mtmd::{
 };
 use qasr::model::CacheType;
 use qasr_convert::tiny::{self, Spec};
-use qasr_convert::{Arch, Recipe};
+use qasr_convert::{Arch, FileType};
 use std::path::Path;
 use tempfile::TempDir;
 
@@ -93,8 +93,8 @@ fn our_pair_opens_and_takes_audio() {
 fn an_encoder_of_another_model_is_refused() {
     let folder = TempDir::new().unwrap();
     tiny::write(folder.path(), &Spec::default()).unwrap();
-    let wide = convert(folder.path(), Recipe::Q8_0, Arch::Qwen3);
-    let narrow = common::tiny(Recipe::Q8_0, Arch::Qwen3);
+    let wide = convert(folder.path(), FileType::Q8_0, Arch::Qwen3);
+    let narrow = common::tiny(FileType::Q8_0, Arch::Qwen3);
     let _ = backend();
     let model = load(&wide.files.decoder);
     assert!(open(&wide.files.encoder, &model).is_some(), "its own encoder");

@@ -244,7 +244,7 @@ pub fn is_repacked(spec: &TensorSpec, backend: &Backend) -> bool {
 ///
 /// A weight in the layout of its file is multiplied value by value. For one in another layout ggml takes four rows at a
 /// time as far as there are four, and single rows otherwise; of those kernels only some add in the same order. The test
-/// `quant-tests/tests/kernels.rs` holds this table to the kernels of the build it runs on.
+/// `quant-tests/tests/it/kernels.rs` holds this table to the kernels of the build it runs on.
 pub fn rows_alike(spec: &TensorSpec, backend: &Backend, repack: bool) -> usize {
     let holder = fast_types(backend).into_iter().find(|buft| repack && accepts(backend, *buft, spec));
     let Some(holder) = holder else {

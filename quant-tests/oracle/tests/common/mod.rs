@@ -17,7 +17,7 @@ use llama_cpp_2::model::params::LlamaModelParams;
 use llama_cpp_2::token::LlamaToken;
 use qasr::model::{CacheType, ModelFiles, ModelOptions};
 use qasr::{Model, error::Result};
-use qasr_convert::{Arch, ConvertOptions, Recipe};
+use qasr_convert::{Arch, ConvertOptions, FileType};
 use tempfile::TempDir;
 
 /// Positions every context here holds.
@@ -25,7 +25,7 @@ pub const CAPACITY: usize = 256;
 /// Both names a decoder file may carry.
 pub const ARCHITECTURES: [Arch; 2] = [Arch::Qwen3, Arch::Qwen3Vl];
 /// One type without blocks, one with, and one that is copied into another layout before it is multiplied.
-pub const RECIPES: [Recipe; 3] = [Recipe::F32, Recipe::Q8_0, Recipe::Q4_0];
+pub const FILE_TYPES: [FileType; 3] = [FileType::F32, FileType::Q8_0, FileType::Q4_0];
 
 /// llama.h's numbers for how attention is computed; llama-cpp-2 passes them on without names.
 const ATTENTION_PLAIN: i32 = 0;
@@ -47,25 +47,25 @@ pub struct Pair {
 }
 
 /// The committed tiny checkpoint, converted.
-pub fn tiny(recipe: Recipe, arch: Arch) -> Pair {
-    convert(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../golden/tiny/checkpoint"), recipe, arch)
+pub fn tiny(file_type: FileType, arch: Arch) -> Pair {
+    convert(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../golden/tiny/checkpoint"), file_type, arch)
 }
 
 /// All types in both architectures.
 pub fn all_pairs() -> impl Iterator<Item = Pair> {
-    RECIPES.into_iter().flat_map(|recipe| ARCHITECTURES.map(|arch| tiny(recipe, arch)))
+    FILE_TYPES.into_iter().flat_map(|file_type| ARCHITECTURES.map(|arch| tiny(file_type, arch)))
 }
 
 /// Converts a checkpoint with our converter.
-pub fn convert(checkpoint: &Path, recipe: Recipe, arch: Arch) -> Pair {
+pub fn convert(checkpoint: &Path, file_type: FileType, arch: Arch) -> Pair {
     let folder = TempDir::new().unwrap();
-    let mut options = ConvertOptions::new(checkpoint, folder.path(), recipe);
+    let mut options = ConvertOptions::new(checkpoint, folder.path(), file_type);
     options.arch = arch;
     options.name = Some("model".into());
     let report = qasr_convert::convert(&options, &mut |_| {}).unwrap();
     assert!(report.is_written);
     let files = ModelFiles::find(folder.path()).unwrap();
-    let name = format!("{} {}", recipe.name(), arch.name());
+    let name = format!("{} {}", file_type.name(), arch.name());
     Pair { name, files, _folder: folder }
 }
 

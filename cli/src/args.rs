@@ -1,0 +1,301 @@
+//! What can be typed. Meaning is given to it by the file of each subcommand.
+
+use super::compare::args::CompareArgs;
+use super::eval::args::EvalArgs;
+use super::imatrix::ImatrixArgs;
+use super::listen::args::{ListenArgs, ReplayArgs};
+use super::output::Format;
+use super::quant_report::QuantReportArgs;
+use super::quantize::QuantizeArgs;
+use super::recipe::RecipeArgs;
+use super::shared::{ModelArgs, RawArgs, TextArgs};
+use super::types::{TypeArgs, parse_file_type};
+use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+use qasr::audio::{Channel, Decoder};
+use qasr_convert::FileType;
+use std::path::PathBuf;
+
+/// Speech to text with Qwen3-ASR, on the CPU, offline.
+#[derive(Debug, Parser)]
+#[command(name = "qasr", disable_version_flag = true, after_help = EXAMPLES, max_term_width = 110)]
+pub struct Cli {
+    /// Print version, revision, the native library and the CPU features in use
+    #[arg(short = 'V', long, action = ArgAction::SetTrue)]
+    pub version: bool,
+
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    Transcribe(Box<TranscribeArgs>),
+    Listen(Box<ListenArgs>),
+    Replay(ReplayArgs),
+    Convert(ConvertArgs),
+    Imatrix(ImatrixArgs),
+    Quantize(QuantizeArgs),
+    FileType(RecipeArgs),
+    QuantReport(QuantReportArgs),
+    Inspect(InspectArgs),
+    Eval(Box<EvalArgs>),
+    Compare(Box<CompareArgs>),
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  qasr transcribe talk.wav
+  qasr transcribe -m models/Qwen3-ASR-0.6B-Q8_0.gguf -osrt talk.mp3
+  qasr listen -m models/Qwen3-ASR-0.6B-Q8_0.gguf
+  qasr convert Qwen3-ASR-0.6B/ --type q8_0 -o models/
+  qasr quantize models/Qwen3-ASR-0.6B-bf16.gguf models/ --recipe balanced
+  qasr inspect models/Qwen3-ASR-0.6B-Q8_0.gguf
+  qasr eval recordings.tsv -m models/Qwen3-ASR-0.6B-Q8_0.gguf";
+
+const TRANSCRIBE_NOTES: &str = "\
+The text goes to standard output, one line per recording; everything else goes
+to standard error. Each utterance is printed as soon as it is finished. WAV, FLAC,
+MP3, OGG (Vorbis, Opus), M4A, MP4 and MOV (AAC, ALAC, Opus), MKV, WebM, AIFF, CAF
+and AU are read at any rate; other codecs by ffmpeg, if --decoder auto allows it.
+`qasr inspect FILE` lists the audio tracks of a recording. The flags of whisper-cli
+can be typed as they are there (-otxt, -of, -ot, -np, ...); those that cannot be
+honoured are refused.
+
+Examples:
+  qasr transcribe talk.wav
+  qasr transcribe -m model.gguf -l de --context \"Ölpumpe, Ximenez\" call.m4a
+  qasr transcribe -m model.gguf -osrt -ojson day1.flac day2.flac
+  qasr transcribe -m model.gguf --split-channels -osrt --output-dir texts/ call.wav
+  qasr transcribe -np -ojson -of - talk.wav | jq .text
+  ffmpeg -i film.mkv -f wav - | qasr transcribe -m model.gguf -
+  arecord -t raw -f S16_LE -r 16000 -d 5 | qasr transcribe --raw-rate 16000 -
+
+Exit codes:
+  0 done             1 other failure    2 usage              3 bad audio
+  4 bad model        5 incomplete text  6 output not written
+  130 interrupted: what was finished is printed and written
+  With several files: that of the first that failed; 5 only where none failed.";
+
+const CONVERT_NOTES: &str = "\
+Reads the directory as published (config.json, *.safetensors, vocab.json,
+merges.txt, ...) and writes a decoder file and an audio encoder file (mmproj).
+The pair also opens in llama.cpp's own tools.
+
+Examples:
+  qasr convert Qwen3-ASR-0.6B/ --type q4_k_m --encoder-type q8_0 -o models/
+  qasr convert Qwen3-ASR-0.6B/ --recipe balanced --imatrix importance.gguf -o models/";
+
+/// Turn recordings into text
+#[derive(Debug, Args)]
+#[command(
+    override_usage = "qasr transcribe [OPTIONS] <FILE>...",
+    after_help = TRANSCRIBE_NOTES,
+    arg_required_else_help = true
+)]
+pub struct TranscribeArgs {
+    /// Recordings; `-` reads one from standard input
+    #[arg(value_name = "FILE", required_unless_present = "files_by_flag")]
+    pub files: Vec<PathBuf>,
+
+    /// A recording, as whisper-cli takes it; may be repeated, and comes before those without a flag
+    #[arg(short = 'f', long = "file", value_name = "FILE", help_heading = "Input")]
+    pub files_by_flag: Vec<PathBuf>,
+
+    /// Leave out this much from the start [also -ot]
+    #[arg(
+        long,
+        alias = "offset-t",
+        value_name = "MS",
+        default_value_t = 0,
+        hide_default_value = true,
+        help_heading = "Input"
+    )]
+    pub offset: u64,
+
+    /// Stop after this much; 0, the default, is everything
+    #[arg(short, long, value_name = "MS", default_value_t = 0, hide_default_value = true, help_heading = "Input")]
+    pub duration: u64,
+
+    /// Which channel: its number from 1, left, right, or mix, the mean of all
+    #[arg(long, value_name = "CHANNEL", default_value = "mix", value_parser = parse_channel, help_heading = "Input")]
+    pub channel: ChannelChoice,
+
+    /// Recognize every channel by itself, as in calls, and merge the utterances by time
+    #[arg(long, conflicts_with = "channel", help_heading = "Input")]
+    pub split_channels: bool,
+
+    /// Which audio track, from 1 [default: the one marked as default, else the first that can be decoded]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..), help_heading = "Input")]
+    pub audio_track: Option<u32>,
+
+    /// What decodes recordings: qasr itself, or the program ffmpeg on the path
+    #[arg(long, value_name = "DECODER", value_enum, default_value_t = DecoderName::Builtin, help_heading = "Input")]
+    pub decoder: DecoderName,
+
+    #[command(flatten)]
+    pub raw: RawArgs,
+
+    #[command(flatten)]
+    pub model: ModelArgs,
+
+    #[command(flatten)]
+    pub text: TextArgs,
+
+    /// Write FILE.txt [also -otxt]
+    #[arg(long, help_heading = "Output files")]
+    pub output_txt: bool,
+
+    /// Write FILE.srt: subtitles [also -osrt]
+    #[arg(long, help_heading = "Output files")]
+    pub output_srt: bool,
+
+    /// Write FILE.vtt: subtitles for the web [also -ovtt]
+    #[arg(long, help_heading = "Output files")]
+    pub output_vtt: bool,
+
+    /// Write FILE.json: everything, in the shape of OpenAI's `verbose_json` [also -ojson, -oj]
+    #[arg(long, help_heading = "Output files")]
+    pub output_json: bool,
+
+    /// Write FILE.tsv: start and end in ms, text [also -otsv]
+    #[arg(long, help_heading = "Output files")]
+    pub output_tsv: bool,
+
+    /// Write FILE.csv: start and end in ms, text [also -ocsv]
+    #[arg(long, help_heading = "Output files")]
+    pub output_csv: bool,
+
+    /// Write FILE.lrc: lyrics with times [also -olrc]
+    #[arg(long, help_heading = "Output files")]
+    pub output_lrc: bool,
+
+    /// The same by name, separated by commas; `all` for every one
+    #[arg(long, value_name = "FORMATS", alias = "output_format", value_delimiter = ',', value_parser = parse_formats, help_heading = "Output files")]
+    pub output_format: Vec<FormatSet>,
+
+    /// Folder for the output files, made if there is none [default: that of each recording]
+    #[arg(long, value_name = "DIR", alias = "output_dir", help_heading = "Output files")]
+    pub output_dir: Option<PathBuf>,
+
+    /// Name without extension, once per recording, instead of the recording's own; with a slash at its end a folder; `-`
+    /// for standard output [also -of]
+    #[arg(long = "output-file", value_name = "BASE", help_heading = "Output files")]
+    pub output_base: Vec<PathBuf>,
+
+    /// Only the text, warnings and errors [also -np]
+    #[arg(long, help_heading = "Messages")]
+    pub no_prints: bool,
+
+    /// Show progress even where standard error is not a terminal [also -pp]
+    #[arg(long, alias = "print-progress", help_heading = "Messages")]
+    pub progress: bool,
+}
+
+/// Turn a published checkpoint into a pair of model files
+#[derive(Debug, Args)]
+#[command(after_help = CONVERT_NOTES, arg_required_else_help = true)]
+pub struct ConvertArgs {
+    /// The checkpoint's directory
+    #[arg(value_name = "CHECKPOINT_DIR")]
+    pub checkpoint: PathBuf,
+
+    /// Type of the decoder's weights: f32, f16, bf16, q8_0, q6_k, q5_k_m, q5_0, q4_k_m, q4_0, iq4_nl
+    #[arg(long = "type", value_name = "TYPE", value_parser = parse_file_type, required_unless_present = "recipe")]
+    pub decoder_type: Option<FileType>,
+
+    #[command(flatten)]
+    pub types: TypeArgs,
+
+    /// Where the files go
+    #[arg(short = 'o', long, value_name = "DIR")]
+    pub output_dir: PathBuf,
+
+    /// Architecture name in the decoder file: `qwen3` (one position per row) or `qwen3vl` (as llama.cpp's converter)
+    #[arg(long, value_name = "NAME", default_value = "qwen3", value_parser = ["qwen3", "qwen3vl"])]
+    pub arch: String,
+
+    /// Name of the model, the start of both file names [default: the directory's]
+    #[arg(long, value_name = "NAME")]
+    pub name: Option<String>,
+
+    /// Licence to record, where the checkpoint does not name one
+    #[arg(long, value_name = "NAME")]
+    pub licence: Option<String>,
+
+    /// Length of the pieces in which the model should be given a recording, 1 to 1200, to record for the runtime
+    #[arg(long, value_name = "SECONDS")]
+    pub segment_seconds: Option<f32>,
+
+    /// Threads to quantize with [default: as many as the process may use]
+    #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=512))]
+    pub threads: Option<u32>,
+
+    /// Print what would be written, tensor by tensor, and write nothing
+    #[arg(long)]
+    pub dry_run: bool,
+
+    /// Only warnings and errors
+    #[arg(long)]
+    pub no_prints: bool,
+}
+
+/// Print keys, tensors, types and sizes of a model file
+#[derive(Debug, Args)]
+#[command(arg_required_else_help = true)]
+pub struct InspectArgs {
+    /// A GGUF file or a recording
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+}
+
+/// What decodes recordings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum DecoderName {
+    /// qasr itself, and for other codecs ffmpeg, with a warning
+    Auto,
+    /// qasr itself
+    Builtin,
+    /// ffmpeg
+    Ffmpeg,
+}
+
+impl From<DecoderName> for Decoder {
+    fn from(name: DecoderName) -> Self {
+        match name {
+            DecoderName::Auto => Decoder::Auto,
+            DecoderName::Builtin => Decoder::Builtin,
+            DecoderName::Ffmpeg => Decoder::Ffmpeg,
+        }
+    }
+}
+
+/// A channel as it is typed.
+#[derive(Debug, Clone, Copy)]
+pub struct ChannelChoice(pub Channel);
+
+fn parse_channel(typed: &str) -> Result<ChannelChoice, String> {
+    match (typed, typed.parse::<u16>()) {
+        ("mix", _) => Ok(ChannelChoice(Channel::Mix)),
+        ("left", _) => Ok(ChannelChoice(Channel::Only(0))),
+        ("right", _) => Ok(ChannelChoice(Channel::Only(1))),
+        (_, Ok(number @ 1..)) => Ok(ChannelChoice(Channel::Only(number - 1))),
+        _ => Err("use a number from 1, left, right or mix".to_owned()),
+    }
+}
+
+/// One word of `--output-format`.
+#[derive(Debug, Clone)]
+pub struct FormatSet(pub Vec<Format>);
+
+fn parse_formats(typed: &str) -> Result<FormatSet, String> {
+    if typed == "all" {
+        return Ok(FormatSet(Format::ALL.to_vec()));
+    }
+    match Format::ALL.iter().find(|format| format.extension() == typed) {
+        Some(format) => Ok(FormatSet(vec![*format])),
+        None => {
+            let known = Format::ALL.map(Format::extension);
+            Err(format!("use all or some of: {}", known.join(",")))
+        }
+    }
+}

@@ -1,0 +1,132 @@
+//! What is transcribed: the recordings of a folder or a manifest, each as the one WAV that every engine gets.
+
+use qasr::audio::{self, ReadOptions};
+use qasr::error::{Error, Result};
+use qasr::text::Language;
+use qasr_measure::evaluation::{FileIdentity, Manifest};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Names of files that hold recordings. What is in them is found out by looking.
+const EXTENSIONS: [&str; 16] = [
+    "wav", "flac", "mp3", "ogg", "oga", "opus", "m4a", "mp4", "aac", "aiff", "aif", "aifc", "caf", "webm", "mka", "w64",
+];
+
+/// A recording and what is known about it.
+#[derive(Debug, Clone)]
+pub struct Recording {
+    /// As the folder or the manifest has it.
+    pub name: String,
+    pub file: PathBuf,
+    /// What is said in it; empty where nothing is, `None` where that is not known.
+    pub truth: Option<String>,
+    /// The file of its own that says so.
+    pub text_file: Option<PathBuf>,
+    pub language: Option<Language>,
+    pub identity: FileIdentity,
+}
+
+/// The same as a file of 16-bit samples at 16 kHz.
+#[derive(Debug, Clone)]
+pub struct Converted {
+    pub file: PathBuf,
+    /// How long it is.
+    pub seconds: f64,
+}
+
+/// Finds the recordings.
+///
+/// # Errors
+/// A usage error when there are none, and as [`Manifest::read`]; an audio error when one cannot be read.
+pub fn gather(path: &Path) -> Result<Vec<Recording>> {
+    let found = if path.is_dir() { in_folder(path)? } else { in_manifest(path)? };
+    if found.is_empty() {
+        return Err(Error::usage(format!(
+            "{}: there are no recordings in it ({}, …); name another folder, or a manifest",
+            path.display(),
+            EXTENSIONS[..5].join(", ")
+        )));
+    }
+    Ok(found)
+}
+
+fn in_manifest(path: &Path) -> Result<Vec<Recording>> {
+    let manifest = Manifest::read(path)?;
+    let entries = manifest.entries.into_iter().map(|entry| {
+        let identity = FileIdentity::read(&entry.file)?;
+        Ok(Recording {
+            name: entry.name,
+            file: entry.file,
+            truth: entry.text,
+            text_file: None,
+            language: entry.language,
+            identity,
+        })
+    });
+    entries.collect()
+}
+
+fn in_folder(folder: &Path) -> Result<Vec<Recording>> {
+    let fault = |error| Error::audio(format!("the folder {} cannot be read: {error}", folder.display()));
+    let mut files = Vec::new();
+    for entry in fs::read_dir(folder).map_err(fault)? {
+        let file = entry.map_err(fault)?.path();
+        let extension = file.extension().unwrap_or_default().to_string_lossy().to_lowercase();
+        if file.is_file() && EXTENSIONS.contains(&extension.as_str()) {
+            files.push(file);
+        }
+    }
+    files.sort();
+    let recordings = files.into_iter().map(|file| {
+        let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let (text_file, truth) = truth_beside(&file)?.unzip();
+        Ok(Recording { name, truth, text_file, language: None, identity: FileIdentity::read(&file)?, file })
+    });
+    recordings.collect()
+}
+
+/// `talk.txt` or `talk.wav.txt` beside `talk.wav`.
+fn truth_beside(file: &Path) -> Result<Option<(PathBuf, String)>> {
+    let mut longer = file.as_os_str().to_owned();
+    longer.push(".txt");
+    for candidate in [file.with_extension("txt"), PathBuf::from(longer)] {
+        if candidate.is_file() {
+            let text = fs::read_to_string(&candidate).map_err(|error| {
+                Error::usage(format!("{}: is no text that can be read as UTF-8: {error}", candidate.display()))
+            })?;
+            return Ok(Some((candidate, text.trim_start_matches('\u{feff}').trim().to_owned())));
+        }
+    }
+    Ok(None)
+}
+
+impl Recording {
+    /// Writes it as 16-bit mono WAV at 16 kHz.
+    ///
+    /// # Errors
+    /// An audio error when it cannot be read or holds nothing; an output error when it cannot be written.
+    pub fn convert(&self, to: PathBuf) -> Result<Converted> {
+        let recording = audio::read_path(&self.file, &ReadOptions::default()).map_err(|error| {
+            Error::new(error.kind(), format!("{error}; convert it, or take it out of the folder or the list"))
+        })?;
+        if recording.pcm.is_empty() {
+            return Err(Error::audio(format!("{}: holds no sound; take it out of the list", self.file.display())));
+        }
+        let format = hound::WavSpec {
+            channels: 1,
+            sample_rate: 16_000,
+            bits_per_sample: 16,
+            sample_format: hound::SampleFormat::Int,
+        };
+        let write = || {
+            let mut file = hound::WavWriter::create(&to, format)?;
+            for sample in recording.pcm.samples() {
+                // Samples that were 16-bit before come out as they were.
+                file.write_sample((sample * 32_768.0).round().clamp(-32_768.0, 32_767.0) as i16)?;
+            }
+            file.finalize()
+        };
+        write().map_err(|error| Error::output(format!("{}: cannot be written: {error}", to.display())))?;
+        Ok(Converted { seconds: recording.pcm.len() as f64 / 16_000.0, file: to })
+    }
+}

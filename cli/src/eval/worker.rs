@@ -1,0 +1,145 @@
+//! The process of one model: transcribes what its journal does not have. Its own, so that peak memory and CPU time are
+//! those of one model.
+//!
+//! Its standard input is a pipe that the starting process holds open. When that process ends, in whatever way, the pipe
+//! closes and this one ends too: two processes never write one journal.
+
+use super::Plan;
+use super::args::EvalArgs;
+use super::models::Chosen;
+use crate::exit::Exit;
+use crate::messages::Messages;
+use qasr::ModelFiles;
+use qasr::error::{Error, ErrorKind, Result};
+use qasr_measure::evaluation::{self, Journal, ModelLine, ProcessLine};
+use std::ffi::{OsStr, OsString};
+use std::io::{self, Read};
+use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::thread;
+use wait4::Wait4;
+
+static IS_INTERRUPTED: AtomicBool = AtomicBool::new(false);
+
+/// What keeps the running worker alive.
+static LIFELINE: Mutex<Option<ChildStdin>> = Mutex::new(None);
+
+/// From now on Ctrl-C ends the running worker, and a second one this process.
+///
+/// # Errors
+/// When the system does not let it.
+pub fn take_care_of_interrupts() -> Result<()> {
+    let interrupt = || {
+        if IS_INTERRUPTED.swap(true, Ordering::AcqRel) {
+            std::process::exit(Exit::Interrupted as i32);
+        }
+        drop(LIFELINE.lock().unwrap_or_else(PoisonError::into_inner).take());
+    };
+    ctrlc::set_handler(interrupt).map_err(|error| Error::internal(format!("Ctrl-C cannot be taken care of: {error}")))
+}
+
+/// Whether the run is to end.
+pub fn is_interrupted() -> bool {
+    IS_INTERRUPTED.load(Ordering::Acquire)
+}
+
+/// How a worker ended.
+pub struct Ended {
+    pub status: ExitStatus,
+    /// What it took; the files are still to be counted.
+    pub process: ProcessLine,
+}
+
+/// Starts this program for one model and waits for its end.
+///
+/// It is told the files: to find or make them again would count as the model's work.
+pub fn start(chosen: &Chosen) -> Result<Ended> {
+    let failed = |error: io::Error| {
+        Error::internal(format!("a process for the model could not be run: {error}; try again with less in memory"))
+    };
+    let program = std::env::current_exe().map_err(failed)?;
+    let mut typed: Vec<OsString> = std::env::args_os().skip(1).collect();
+    let mut told = vec![option("--worker=", OsStr::new(&chosen.name))];
+    if let Some(files) = &chosen.files {
+        told.push(option("--worker-decoder=", files.decoder.as_os_str()));
+        told.push(option("--worker-encoder=", files.encoder.as_os_str()));
+    }
+    // Right behind the subcommand: behind `--` it would be taken for a file.
+    let behind = 1.min(typed.len());
+    typed.splice(behind..behind, told);
+    let mut child = Command::new(program).args(typed).stdin(Stdio::piped()).spawn().map_err(failed)?;
+    *LIFELINE.lock().unwrap_or_else(PoisonError::into_inner) = child.stdin.take();
+    if is_interrupted() {
+        drop(LIFELINE.lock().unwrap_or_else(PoisonError::into_inner).take());
+    }
+    let used = wait(&mut child).map_err(failed)?;
+    drop(LIFELINE.lock().unwrap_or_else(PoisonError::into_inner).take());
+    let process = ProcessLine {
+        files: 0,
+        user_seconds: used.rusage.utime.as_secs_f64(),
+        system_seconds: used.rusage.stime.as_secs_f64(),
+        peak_bytes: used.rusage.maxrss,
+    };
+    Ok(Ended { status: used.status, process })
+}
+
+fn option(name: &str, value: &OsStr) -> OsString {
+    let mut option = OsString::from(name);
+    option.push(value);
+    option
+}
+
+fn wait(child: &mut Child) -> io::Result<wait4::ResUse> {
+    loop {
+        match child.wait4() {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            ended => return ended,
+        }
+    }
+}
+
+/// The worker itself.
+pub fn run(args: &EvalArgs, name: &str, messages: &Messages) -> Exit {
+    thread::spawn(|| {
+        let mut nothing = [0; 64];
+        while io::stdin().read(&mut nothing).is_ok_and(|length| length > 0) {}
+        std::process::exit(Exit::Interrupted as i32);
+    });
+    match measure(args, name, messages) {
+        Ok(()) => Exit::Success,
+        Err(error) => messages.failure(&error),
+    }
+}
+
+fn measure(args: &EvalArgs, name: &str, messages: &Messages) -> Result<()> {
+    let plan = Plan::new(args)?;
+    let files = args.worker_decoder.as_ref().zip(args.worker_encoder.as_ref());
+    let files = files.map(|(decoder, encoder)| ModelFiles::pair(decoder, encoder));
+    let chosen = Chosen { name: name.to_owned(), files };
+    let path = plan.journal(&chosen);
+    let Some(mut journal) = Journal::resume(&path)? else {
+        return Err(Error::output(format!("{} went away: try again", path.display())));
+    };
+    let model = chosen.open(args, messages)?.model;
+    journal.set_model(ModelLine::new(model.info()))?;
+    let mut report = |progress: evaluation::Progress<'_>| {
+        messages.progress(&chosen.name, progress.done as u64, progress.total as u64);
+        let result = progress.result;
+        if progress.is_from_journal {
+            return;
+        }
+        if let Some(failure) = &result.failure {
+            messages.error(&failure.message);
+        } else if !result.complete {
+            messages.warning(format_args!("{}: the text was cut by the limit of new tokens", result.file));
+        }
+    };
+    let results = evaluation::run(&model, &plan.manifest, &plan.options, Some(&mut journal), &mut report);
+    messages.clear_progress();
+    match results {
+        Ok(_) => Ok(()),
+        Err(error) if error.kind() == ErrorKind::Output => Err(error),
+        Err(error) => Err(Error::new(error.kind(), format!("{}: {error}", chosen.name))),
+    }
+}

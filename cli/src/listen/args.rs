@@ -1,0 +1,205 @@
+//! What can be typed behind `qasr listen` and `qasr replay`.
+
+use crate::shared::{ModelArgs, RawArgs, TextArgs};
+use clap::{Args, ValueEnum};
+use qasr::options::Reuse;
+use qasr::stream::{Commit, OfficialRule, Policy, SteadyRule, StreamOptions};
+use qasr::units::SAMPLE_RATE;
+use std::path::PathBuf;
+
+const LISTEN_NOTES: &str = "\
+The text goes to standard output, everything else to standard error. On a
+terminal, text that is certain stands plain, text that may still change dim;
+elsewhere one line is printed for each finished utterance, and with --json one
+line for each event. Ctrl-C finishes the running utterance and prints the rest;
+a second one ends at once. The flags of whisper-stream that cannot be honoured
+are refused.
+
+Examples:
+  qasr listen -m model.gguf
+  qasr listen -m model.gguf -c \"USB Audio\" -l de --context \"Ölpumpe, Ximenez\"
+  arecord -t raw -f S16_LE -r 16000 | qasr listen --raw-rate 16000 -
+  ffmpeg -i rtsp://camera/1 -f wav - | qasr listen --json - | jq -r 'select(.event==\"final\").text'
+  qasr listen --input talk.flac --realtime
+  qasr listen --input talk.flac --trace talk.trace && qasr replay talk.trace
+
+Exit codes:
+  0 done, also by Ctrl-C   1 other failure   2 usage            3 audio broke off
+  4 bad model              5 a text is incomplete               6 output not written
+  130 by a second Ctrl-C";
+
+const REPLAY_NOTES: &str = "\
+A trace is FILE, one line of JSON for each block of audio and each event, and
+FILE.wav, the audio. The same blocks are given to the model again and the events
+compared, times and counts of work included, durations not.
+
+Exit codes: 0 the same events   1 a different one   2 usage   3 bad trace   4 bad model";
+
+/// Turn speech into text while it is being spoken
+#[derive(Debug, Args)]
+#[command(override_usage = "qasr listen [OPTIONS] [-]", after_help = LISTEN_NOTES)]
+pub struct ListenArgs {
+    /// `-`: listen to standard input (WAV, or raw with --raw-rate) instead of the microphone
+    #[arg(value_name = "-")]
+    pub stdin: Option<PathBuf>,
+
+    /// Microphone, by a part of its name or its number in --list-devices [default: the system's]
+    #[arg(short = 'c', long, value_name = "NAME|INDEX", conflicts_with_all = ["stdin", "input"], help_heading = "Input")]
+    pub device: Option<String>,
+
+    /// Print the microphones and end
+    #[arg(long, help_heading = "Input")]
+    pub list_devices: bool,
+
+    /// Listen to a recording, in blocks of one step and as fast as they are worked off
+    #[arg(long, value_name = "FILE", conflicts_with = "stdin", help_heading = "Input")]
+    pub input: Option<PathBuf>,
+
+    /// Play the recording at the speed at which it was spoken
+    #[arg(long, requires = "input", conflicts_with_all = ["simulate", "stdin"], help_heading = "Input")]
+    pub realtime: bool,
+
+    /// The same without waiting: audio arrives by a virtual clock, which the work moves on by as long as it really takes;
+    /// events carry its time as `shown_ms`
+    #[arg(long, requires = "input", conflicts_with = "stdin", help_heading = "Input")]
+    pub simulate: bool,
+
+    #[command(flatten)]
+    pub raw: RawArgs,
+
+    #[command(flatten)]
+    pub model: ModelArgs,
+
+    #[command(flatten)]
+    pub text: TextArgs,
+
+    /// Time from one look at the running utterance to the next, 100 to 60000
+    #[arg(long, value_name = "MS", default_value_t = 1000,
+          value_parser = clap::value_parser!(u32).range(100..=60_000), help_heading = "Live")]
+    pub step: u32,
+
+    /// How a step makes its text: `exact` gives what offline would give for the audio so far, `official` is the rule of
+    /// the published streaming
+    #[arg(long, value_name = "POLICY", value_enum, default_value_t = PolicyName::Exact, help_heading = "Live")]
+    pub policy: PolicyName,
+
+    /// Official policy: steps at the start of an utterance that take nothing over [default: 2]
+    #[arg(long, value_name = "STEPS", help_heading = "Live")]
+    pub unfixed_chunks: Option<u16>,
+
+    /// Official policy: tokens at the end of the text that a step makes anew [default: 5]
+    #[arg(long, value_name = "TOKENS", help_heading = "Live")]
+    pub rollback: Option<u16>,
+
+    /// When text becomes certain: `steady` once steps have agreed on it, `utterance` only when the utterance is over
+    #[arg(long, value_name = "WHEN", value_enum, default_value_t = CommitName::Steady, help_heading = "Live")]
+    pub commit: CommitName,
+
+    /// Compute anew at every step what could be kept: chunks, windows, attention, drafts, or all. Changes no text; for
+    /// comparisons
+    #[arg(long, value_name = "WHAT", value_enum, value_delimiter = ',', help_heading = "Live")]
+    pub no_reuse: Vec<Kept>,
+
+    /// Print one line of JSON per event: ready, partial, final, dropped, end
+    #[arg(long, help_heading = "Output")]
+    pub json: bool,
+
+    /// Record the audio and the events, for `qasr replay`: FILE, and FILE.wav (230 MB an hour)
+    #[arg(long, value_name = "FILE", help_heading = "Output")]
+    pub trace: Option<PathBuf>,
+
+    /// Only the text, warnings and errors [also -np]
+    #[arg(long, help_heading = "Messages")]
+    pub no_prints: bool,
+}
+
+/// Give a recorded trace to the model again and compare the events
+#[derive(Debug, Args)]
+#[command(after_help = REPLAY_NOTES, arg_required_else_help = true)]
+pub struct ReplayArgs {
+    /// What `qasr listen --trace FILE` wrote; FILE.wav has to lie beside it
+    #[arg(value_name = "FILE")]
+    pub trace: PathBuf,
+
+    #[command(flatten)]
+    pub model: ModelArgs,
+
+    /// Print one line of JSON per event instead of the text of each utterance
+    #[arg(long, help_heading = "Output")]
+    pub json: bool,
+
+    /// Only the text, warnings and errors [also -np]
+    #[arg(long, help_heading = "Messages")]
+    pub no_prints: bool,
+}
+
+/// How a step makes its text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum PolicyName {
+    Exact,
+    Official,
+}
+
+/// When text becomes certain.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum CommitName {
+    Steady,
+    Utterance,
+}
+
+/// What is kept from one step to the next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Kept {
+    Chunks,
+    Windows,
+    Attention,
+    Drafts,
+    All,
+}
+
+impl ListenArgs {
+    /// A step, in samples.
+    pub fn step_samples(&self) -> u64 {
+        u64::from(self.step) * u64::from(SAMPLE_RATE) / 1000
+    }
+
+    /// The same for the library, without a clock.
+    ///
+    /// # Errors
+    /// One sentence where flags contradict each other.
+    pub fn stream_options(&self) -> qasr::Result<StreamOptions> {
+        let mut options = StreamOptions::default();
+        options.recognition = self.text.options();
+        options.recognition.reuse = self.reuse();
+        options.step = self.step_samples();
+        options.policy = match self.policy {
+            PolicyName::Official => {
+                let mut rule = OfficialRule::default();
+                rule.steps_without_prefix = self.unfixed_chunks.map_or(rule.steps_without_prefix, usize::from);
+                rule.rollback = self.rollback.map_or(rule.rollback, usize::from);
+                Policy::Official(rule)
+            }
+            PolicyName::Exact if self.unfixed_chunks.is_some() || self.rollback.is_some() => {
+                return Err(qasr::Error::usage(
+                    "--unfixed-chunks and --rollback belong to the official rule: add --policy official",
+                ));
+            }
+            PolicyName::Exact => Policy::Exact,
+        };
+        options.commit = match self.commit {
+            CommitName::Steady => Commit::Steady(SteadyRule::default()),
+            CommitName::Utterance => Commit::Utterance,
+        };
+        Ok(options)
+    }
+
+    fn reuse(&self) -> Reuse {
+        let is_kept = |what| !self.no_reuse.contains(&what) && !self.no_reuse.contains(&Kept::All);
+        Reuse {
+            chunks: is_kept(Kept::Chunks),
+            windows: is_kept(Kept::Windows),
+            attention: is_kept(Kept::Attention),
+            drafts: is_kept(Kept::Drafts),
+        }
+    }
+}

@@ -1,0 +1,253 @@
+//! The first line of a trace: everything besides the audio that decides about the events.
+
+use crate::shared::{KvType, ModelArgs, OpenModel, Vad};
+use clap::ValueEnum;
+use qasr::ModelFiles;
+use qasr::endpoint::Detector;
+use qasr::error::{Error, Result};
+use qasr::options::Reuse;
+use qasr::stream::{Commit, OfficialRule, Policy, SteadyRule, StreamOptions};
+use qasr::text::Language;
+use serde::{Deserialize, Serialize};
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+/// The version of the form.
+const FORM: u32 = 1;
+
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Header {
+    qasr_trace: u32,
+    /// Of the program that wrote it, for people.
+    version: String,
+    pub model: TracedModel,
+    pub options: TracedOptions,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+pub struct TracedModel {
+    pub name: String,
+    /// Both null for the embedded demo model.
+    pub decoder: Option<TracedFile>,
+    pub encoder: Option<TracedFile>,
+    /// Bytes of both files.
+    pub bytes: u64,
+    /// As typed.
+    pub threads: Option<u32>,
+    pub kv_type: Option<String>,
+}
+
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TracedFile {
+    pub path: PathBuf,
+    /// FNV-1a of all bytes, 64 bits: tells another model from the same one, not a forged one.
+    pub hash: String,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+pub struct TracedOptions {
+    language: Option<String>,
+    context: String,
+    detector: TracedDetector,
+    segment_seconds: Option<f64>,
+    max_new_tokens: Option<usize>,
+    tokens_per_second: Option<f64>,
+    carried_characters: usize,
+    reuse: TracedReuse,
+    step_samples: u64,
+    tokens_per_step: usize,
+    policy: TracedPolicy,
+    commit: TracedCommit,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum TracedDetector {
+    Energy,
+    Neural,
+    Off,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct TracedReuse {
+    chunks: bool,
+    windows: bool,
+    attention: bool,
+    drafts: bool,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum TracedPolicy {
+    Exact,
+    Official { steps_without_prefix: usize, rollback: usize },
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum TracedCommit {
+    Steady { steps: usize, samples: u64, tokens_behind: usize, margin: f32 },
+    Utterance,
+}
+
+impl Header {
+    /// From what a run is about to use. Reads the model's files once.
+    pub fn new(args: &ModelArgs, open: &OpenModel, options: &StreamOptions) -> Result<Self> {
+        let info = open.model.info();
+        let files = open.files.as_ref();
+        Ok(Self {
+            qasr_trace: FORM,
+            version: qasr::VERSION.to_owned(),
+            model: TracedModel {
+                name: info.name.clone(),
+                decoder: files.map(|files| TracedFile::new(&files.decoder)).transpose()?,
+                encoder: files.map(|files| TracedFile::new(&files.encoder)).transpose()?,
+                bytes: info.file_bytes,
+                threads: args.threads,
+                kv_type: args.kv_types.first().and_then(KvType::to_possible_value).map(|value| value.get_name().into()),
+            },
+            options: TracedOptions::new(options),
+        })
+    }
+
+    /// Reads the first line of a trace. The error is the end of a sentence about the file.
+    pub fn parse(line: &str) -> std::result::Result<Self, String> {
+        let header: Self = serde_json::from_str(line).map_err(|_| {
+            "does not begin with the header of a trace: give the FILE of `qasr listen --trace FILE`".to_owned()
+        })?;
+        if header.qasr_trace != FORM {
+            return Err(format!(
+                "is a trace of form {}, and this program reads form {FORM}: use the version that wrote it ({})",
+                header.qasr_trace, header.version
+            ));
+        }
+        Ok(header)
+    }
+
+    /// The header as a line, with its end.
+    pub fn line(&self) -> Result<String> {
+        let line = serde_json::to_string(self).map_err(|error| {
+            Error::usage(format!("the trace cannot name its model: {error}: use paths that are Unicode text"))
+        })?;
+        Ok(line + "\n")
+    }
+}
+
+impl TracedModel {
+    /// The flags that open the same model, except where others were typed.
+    pub fn args(&self, typed: &ModelArgs) -> std::result::Result<ModelArgs, String> {
+        let mut args = typed.clone();
+        if args.model.is_none() {
+            args.model = self.decoder.as_ref().map(|file| file.path.clone());
+            args.mmproj = self.encoder.as_ref().map(|file| file.path.clone());
+        }
+        args.threads = args.threads.or(self.threads);
+        if let (true, Some(name)) = (args.kv_types.is_empty(), &self.kv_type) {
+            let kv_type =
+                KvType::from_str(name, true).map_err(|_| format!("names no type of attention cache: {name}"))?;
+            args.kv_types.push(kv_type);
+        }
+        Ok(args)
+    }
+
+    /// Whether an open model is the one of the trace, wherever its files lie.
+    pub fn is(&self, open: &OpenModel) -> Result<bool> {
+        let hash = |file: &Option<TracedFile>| file.as_ref().map(|file| file.hash.clone());
+        let now = match &open.files {
+            Some(ModelFiles { decoder, encoder }) => {
+                (Some(TracedFile::new(decoder)?.hash), Some(TracedFile::new(encoder)?.hash))
+            }
+            None => (None, None),
+        };
+        Ok((hash(&self.decoder), hash(&self.encoder)) == now && self.bytes == open.model.info().file_bytes)
+    }
+}
+
+impl TracedFile {
+    fn new(path: &Path) -> Result<Self> {
+        let fail = |error: std::io::Error| Error::model(format!("{}: cannot be read: {error}", path.display()));
+        let mut file = File::open(path).map_err(fail)?;
+        let mut hash = 0xcbf2_9ce4_8422_2325u64;
+        let mut bytes = vec![0; 1 << 20];
+        loop {
+            let got = file.read(&mut bytes).map_err(fail)?;
+            if got == 0 {
+                let path = path.canonicalize().unwrap_or_else(|_| path.to_path_buf());
+                return Ok(Self { path, hash: format!("{hash:016x}") });
+            }
+            hash = bytes[..got].iter().fold(hash, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x100_0000_01b3));
+        }
+    }
+}
+
+impl TracedOptions {
+    fn new(options: &StreamOptions) -> Self {
+        let recognition = &options.recognition;
+        let Reuse { chunks, windows, attention, drafts } = recognition.reuse;
+        Self {
+            language: recognition.language.as_ref().map(|language| language.name().to_owned()),
+            context: recognition.context_text.clone(),
+            detector: match recognition.detector {
+                Detector::Energy => TracedDetector::Energy,
+                Detector::Neural => TracedDetector::Neural,
+                Detector::Off => TracedDetector::Off,
+            },
+            segment_seconds: recognition.segment_seconds,
+            max_new_tokens: recognition.max_new_tokens,
+            tokens_per_second: recognition.tokens_per_second,
+            carried_characters: recognition.carried_characters,
+            reuse: TracedReuse { chunks, windows, attention, drafts },
+            step_samples: options.step,
+            tokens_per_step: options.tokens_per_step,
+            policy: match options.policy {
+                Policy::Exact => TracedPolicy::Exact,
+                Policy::Official(OfficialRule { steps_without_prefix, rollback }) => {
+                    TracedPolicy::Official { steps_without_prefix, rollback }
+                }
+            },
+            commit: match options.commit {
+                Commit::Utterance => TracedCommit::Utterance,
+                Commit::Steady(SteadyRule { steps, samples, tokens_behind, margin }) => {
+                    TracedCommit::Steady { steps, samples, tokens_behind, margin }
+                }
+            },
+        }
+    }
+
+    /// The same for the library, without a clock. The error is the end of a sentence about the file.
+    pub fn stream_options(&self) -> std::result::Result<StreamOptions, String> {
+        let mut options = StreamOptions::default();
+        let recognition = &mut options.recognition;
+        recognition.language =
+            self.language.as_deref().map(Language::get).transpose().map_err(|error| error.to_string())?;
+        recognition.context_text = self.context.clone();
+        recognition.detector = match self.detector {
+            TracedDetector::Energy => Vad::Energy,
+            TracedDetector::Neural => Vad::Neural,
+            TracedDetector::Off => Vad::Off,
+        }
+        .into();
+        recognition.segment_seconds = self.segment_seconds;
+        recognition.max_new_tokens = self.max_new_tokens;
+        recognition.tokens_per_second = self.tokens_per_second;
+        recognition.carried_characters = self.carried_characters;
+        let TracedReuse { chunks, windows, attention, drafts } = self.reuse;
+        recognition.reuse = Reuse { chunks, windows, attention, drafts };
+        options.step = self.step_samples;
+        options.tokens_per_step = self.tokens_per_step;
+        options.policy = match self.policy {
+            TracedPolicy::Exact => Policy::Exact,
+            TracedPolicy::Official { steps_without_prefix, rollback } => {
+                Policy::Official(OfficialRule { steps_without_prefix, rollback })
+            }
+        };
+        options.commit = match self.commit {
+            TracedCommit::Utterance => Commit::Utterance,
+            TracedCommit::Steady { steps, samples, tokens_behind, margin } => {
+                Commit::Steady(SteadyRule { steps, samples, tokens_behind, margin })
+            }
+        };
+        Ok(options)
+    }
+}

@@ -1,0 +1,245 @@
+//! Audio that does not wait: it is captured, understood and shown on three threads, none of which waits for the next.
+//!
+//! ```text
+//! source (its own thread or callback) ─ everything that is there ─▶ engine thread ─ mailbox ─▶ front (this thread)
+//! ```
+
+use super::Ended;
+use super::events::{Dropped, Event, Said, covered};
+use super::front::Front;
+use super::mailbox::{Mailbox, Status};
+use super::session::{self, Session};
+use crate::interrupt;
+use qasr::audio::live::{Block, Source};
+use qasr::error::Result;
+use qasr::units::{SAMPLE_RATE, SampleIndex};
+use std::panic::resume_unwind;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
+
+/// How often a silent source is left to see whether the run is to end.
+const WAIT: Duration = Duration::from_millis(50);
+
+/// The RTF of the status line is that of about this much audio.
+const RECENT_SECONDS: f64 = 10.0;
+
+/// What the two threads share.
+#[derive(Default)]
+struct Shared {
+    mailbox: Mailbox,
+    /// Nobody reads the text any more.
+    is_unwanted: AtomicBool,
+}
+
+/// Closes the mailbox however the engine's thread ends, so that the front never waits for a thread that is gone.
+struct Closing(Arc<Shared>);
+
+impl Drop for Closing {
+    fn drop(&mut self) {
+        self.0.mailbox.close();
+    }
+}
+
+/// Listens to `source` until it ends, Ctrl-C is pressed or nobody reads the text any more. `open` makes the session on
+/// the engine's own thread, and `ready` is the first event.
+pub fn listen(
+    open: impl FnOnce() -> Result<Session> + Send + 'static,
+    ready: Event,
+    source: Source,
+    front: &mut Front<'_>,
+) -> Ended {
+    let shared = Arc::new(Shared::default());
+    let of_engine = shared.clone();
+    let engine = thread::spawn(move || {
+        let closing = Closing(of_engine);
+        let mut session = match open() {
+            Ok(session) => session,
+            Err(error) => return Ended::failed(error),
+        };
+        closing.0.mailbox.post(ready);
+        let heard = Engine { session: &mut session, source, shared: &closing.0, recent: Recent::default() }.run();
+        let mailbox = &closing.0.mailbox;
+        Ended::finish(session, heard, &mut |event| mailbox.post(event))
+    });
+    while let Some(letters) = shared.mailbox.collect() {
+        letters.events.iter().for_each(|event| front.show(event));
+        if let Some(status) = letters.status {
+            front.status(status);
+        }
+        if !front.is_wanted() {
+            shared.is_unwanted.store(true, Ordering::Release);
+        }
+    }
+    // A panic there is a panic here: the command reports it as a bug.
+    engine.join().unwrap_or_else(|panic| resume_unwind(panic))
+}
+
+/// The engine's thread at work.
+struct Engine<'a> {
+    session: &'a mut Session,
+    source: Source,
+    shared: &'a Shared,
+    recent: Recent,
+}
+
+impl Engine<'_> {
+    /// Hears everything. Returns why the audio is over.
+    fn run(&mut self) -> Result<&'static str> {
+        let mut next = self.next(WAIT);
+        loop {
+            // Asked before the block is heard: it has what was spoken before the key was pressed.
+            let is_last = interrupt::is_wanted() || self.shared.is_unwanted.load(Ordering::Acquire);
+            let Some(block) = next? else { return Ok("input") };
+            self.take_note(&block);
+            if block.samples.is_empty() {
+                next = if is_last { Ok(None) } else { self.next(WAIT) };
+            } else {
+                let said = self.session.feed(&block.samples)?;
+                // What has arrived meanwhile says how late the text is, and is heard next, all at once.
+                next = self.next(Duration::ZERO);
+                let waiting = next.as_ref().ok().and_then(Option::as_ref).map_or(0, |block| block.samples.len() as u64);
+                self.tell(&block, &said, waiting);
+            }
+            if is_last {
+                return Ok("interrupt");
+            }
+        }
+    }
+
+    /// Passes on what was said about a block while `waiting` more samples arrived.
+    fn tell(&mut self, block: &Block, said: &session::Said, waiting: u64) {
+        let captured = self.session.totals.heard + waiting;
+        let mut lag_ms = SampleIndex(waiting).milliseconds();
+        for update in &said.updates {
+            let event = self.session.event(update, captured, None);
+            lag_ms = captured.milliseconds().saturating_sub(covered(update).milliseconds());
+            self.shared.mailbox.post(event);
+        }
+        let peak = block.samples.iter().fold(0.0f32, |peak, sample| peak.max(sample.abs()));
+        let rtf = self.recent.add(said.took, block.samples.len());
+        let dropped_samples = self.session.totals.dropped_samples;
+        self.shared.mailbox.post_status(Status { peak, lag_ms, rtf, dropped_samples });
+    }
+
+    /// The next block, after what the source has to say about it.
+    fn next(&mut self, wait: Duration) -> Result<Option<Block>> {
+        let next = self.source.next(wait, usize::MAX);
+        for warning in self.source.warnings() {
+            self.shared.mailbox.post(Event::Warning(Said::from(&warning)));
+        }
+        next
+    }
+
+    fn take_note(&mut self, block: &Block) {
+        if block.dropped > 0 {
+            let at = self.session.totals.heard;
+            self.session.dropped(block.dropped);
+            self.shared.mailbox.post(Event::Dropped(Dropped::new(at, block.dropped)));
+        }
+    }
+}
+
+/// Time at work by audio time, of which the older counts less and less.
+#[derive(Debug, Default)]
+struct Recent {
+    at_work: f64,
+    audio: f64,
+}
+
+impl Recent {
+    fn add(&mut self, took: Duration, samples: usize) -> f64 {
+        let seconds = samples as f64 / f64::from(SAMPLE_RATE);
+        let fade = (-seconds / RECENT_SECONDS).exp();
+        self.at_work = self.at_work * fade + took.as_secs_f64();
+        self.audio = self.audio * fade + seconds;
+        if self.audio > 0.0 { self.at_work / self.audio } else { 0.0 }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::events::End;
+    use super::*;
+    use qasr::audio::RawFormat;
+    use qasr::audio::live;
+    use qasr::{ErrorKind, Model, ModelOptions, StreamOptions};
+
+    /// What is said of a source, and how it ended.
+    fn said_of(source: Source) -> (Vec<Event>, Result<&'static str>) {
+        let mut options = ModelOptions::default();
+        options.threads = 1;
+        let model = Model::open_demo(&options).expect("the demo model");
+        let mut session = Session::open(&model, StreamOptions::default(), None).expect("a stream");
+        let shared = Shared::default();
+        let heard = Engine { session: &mut session, source, shared: &shared, recent: Recent::default() }.run();
+        let ended = Ended::finish(session, heard, &mut |event| shared.mailbox.post(event));
+        shared.mailbox.close();
+        let events = std::iter::from_fn(|| shared.mailbox.collect()).flat_map(|letters| letters.events).collect();
+        (events, ended.failures.into_iter().next().map_or(Ok("no failure"), Err))
+    }
+
+    fn recording() -> Vec<i16> {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/recordings/six_words.wav");
+        let bytes = std::fs::read(path).expect("the recording");
+        bytes[44..].as_chunks::<2>().0.iter().map(|sample| i16::from_le_bytes(*sample)).collect()
+    }
+
+    fn level(sample: i16) -> f32 {
+        f32::from(sample) / 32_768.0
+    }
+
+    #[test]
+    fn a_device_that_disappears_is_an_error_and_the_text_is_kept() {
+        let format = RawFormat { rate: 16_000, channels: 1 };
+        let (mut feeder, source) = live::ring("the headset", format, 30).expect("a ring");
+        feeder.push(&recording(), level);
+        feeder.alarm().gone("was unplugged");
+        let (events, ended) = said_of(source);
+        let error = ended.expect_err("the device is gone");
+        assert_eq!(error.kind(), ErrorKind::Audio);
+        assert!(error.to_string().contains("the headset") && error.to_string().contains("unplugged"), "{error}");
+        let text = events.iter().find_map(|event| match event {
+            Event::Final(ended) => Some(ended.text.as_str()),
+            _ => None,
+        });
+        assert!(text.is_some_and(|text| text.starts_with("seven six nine")), "{events:?}");
+        assert!(matches!(events.last(), Some(Event::End(End { why: "failure", .. }))), "{events:?}");
+    }
+
+    #[test]
+    fn what_a_full_ring_drops_is_told_with_its_place() {
+        let format = RawFormat { rate: 16_000, channels: 1 };
+        let (mut feeder, mut source) = live::ring("the headset", format, 1).expect("a ring");
+        let samples = recording();
+        // One second fits, the second one is lost, and there is room again for the third.
+        feeder.push(&samples[..32_000], level);
+        let first = source.next(Duration::ZERO, usize::MAX).expect("goes on").expect("a block");
+        assert_eq!((first.samples.len(), first.dropped), (16_000, 0));
+        feeder.push(&samples[32_000..40_000], level);
+        drop(feeder);
+        let (events, ended) = said_of(source);
+        assert!(ended.is_ok());
+        let dropped: Vec<(f64, u64)> = events
+            .iter()
+            .filter_map(|event| match event {
+                Event::Dropped(dropped) => Some((dropped.at, dropped.samples)),
+                _ => None,
+            })
+            .collect();
+        // The session has not heard the block that was taken away above.
+        assert_eq!(dropped, [(0.0, 16_000)]);
+        assert!(matches!(events.last(), Some(Event::End(End { dropped_samples: 16_000, .. }))), "{events:?}");
+    }
+
+    #[test]
+    fn the_recent_rtf_forgets() {
+        let mut recent = Recent::default();
+        let second = Duration::from_secs(1);
+        assert!((recent.add(second, 16_000) - 1.0).abs() < 1e-9);
+        let later = (0..20).fold(0.0, |_, _| recent.add(second * 2, 16_000));
+        assert!((later - 2.0).abs() < 0.2, "{later}");
+        assert_eq!(Recent::default().add(Duration::ZERO, 0), 0.0);
+    }
+}

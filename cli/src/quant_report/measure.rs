@@ -1,0 +1,192 @@
+//! The five depths, type after type; what is finished lies in the working folder.
+
+use super::QuantReportArgs;
+use crate::messages::Messages;
+use crate::output::write_whole;
+use qasr::ModelFiles;
+use qasr::error::{Error, Result};
+use qasr_convert::{FileType, WRITABLE, distance};
+use qasr_format::GgmlType;
+use qasr_measure::depths::types::{Baseline, Material, TypeCost};
+use qasr_measure::evaluation::{EvaluationOptions, FileIdentity, Manifest};
+use qasr_measure::variants::{Source, Spec, Variant, Variants};
+use serde::{Deserialize, Serialize};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Everything that the page shows.
+#[derive(Debug, Clone, Serialize)]
+pub struct Report {
+    pub program: String,
+    pub source: String,
+    pub manifest: String,
+    /// SHA-256 of the manifest.
+    pub manifest_sha256: String,
+    pub recordings: usize,
+    /// Depth 1.
+    pub blocks: Vec<BlockRow>,
+    /// The reference, and what it hears.
+    pub reference: TypeReport,
+    pub types: Vec<TypeReport>,
+}
+
+/// A type and what a round trip costs, for each distribution of values.
+#[derive(Debug, Clone, Serialize)]
+pub struct BlockRow {
+    pub kind: String,
+    pub bits_per_value: f64,
+    /// Name of a distribution and the relative error.
+    pub errors: Vec<(String, f64)>,
+}
+
+/// A type at depths 2 to 5.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct TypeReport {
+    pub name: String,
+    pub file_bytes: u64,
+    pub tensors: Vec<TensorRow>,
+    pub cost: TypeCost,
+}
+
+/// A tensor at depth 2.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct TensorRow {
+    pub name: String,
+    pub kind: String,
+    pub bytes: u64,
+    pub relative_rms: f64,
+    pub cosine: f64,
+}
+
+pub fn measure(args: &QuantReportArgs, work: &Path, messages: &Messages) -> Result<Report> {
+    let specs = args.types.iter().map(|typed| Spec::parse(typed)).collect::<Result<Vec<_>>>()?;
+    let manifest = Manifest::read(&args.manifest)?;
+    let variants = Variants::new(Source::find(Some(&args.source))?, work, args.work.imatrix.clone())?;
+    if let Some(note) = variants.note()? {
+        messages.warning(note);
+    }
+    let options = args.work.model_options();
+    let exact = variants.files(&Spec::parse(FileType::F16.name())?)?;
+    let material = Material::read(&manifest, args.work.longest, EvaluationOptions::default())?;
+    let about = about(&exact, args, &manifest)?;
+    let mut baseline = None;
+    let mut one = |variant: &Variant, messages: &Messages| -> Result<TypeReport> {
+        let kept = Kept::of(variant, &about, work)?;
+        if let Some(report) = kept.read() {
+            return Ok(TypeReport { name: variant.name.clone(), ..report });
+        }
+        let baseline = match &baseline {
+            Some(baseline) => baseline,
+            None => {
+                messages.note("measuring f16");
+                baseline.insert(Baseline::measure(&exact.files, &options, &material)?)
+            }
+        };
+        messages.note(format_args!("measuring {}", variant.name));
+        let report = TypeReport {
+            name: variant.name.clone(),
+            file_bytes: variant.file_bytes,
+            tensors: tensors(&exact, variant)?,
+            cost: baseline.compare(&variant.files, &options, &material)?,
+        };
+        kept.write(&report)?;
+        Ok(report)
+    };
+    let reference = one(&exact, messages)?;
+    let mut types = Vec::with_capacity(specs.len());
+    for spec in &specs {
+        let variant = variants.files(spec)?;
+        if variant.files != exact.files {
+            types.push(one(&variant, messages)?);
+        }
+    }
+    Ok(Report {
+        program: format!("qasr {} ({})", qasr::VERSION, qasr::REVISION),
+        source: args.source.display().to_string(),
+        manifest: args.manifest.display().to_string(),
+        manifest_sha256: manifest.identity.sha256.clone(),
+        recordings: manifest.entries.len(),
+        blocks: WRITABLE.into_iter().filter(|kind| *kind != GgmlType::F32).map(blocks).collect::<Result<_>>()?,
+        reference,
+        types,
+    })
+}
+
+/// What a type's result depends on, beside its files.
+fn about(exact: &Variant, args: &QuantReportArgs, manifest: &Manifest) -> Result<String> {
+    let [decoder, encoder] = hashes(&exact.files)?;
+    Ok(format!(
+        "qasr {} {}, reference {decoder} {encoder}, recordings {}, at most {} s",
+        qasr::VERSION,
+        qasr::REVISION,
+        manifest.fingerprint()?,
+        args.work.longest
+    ))
+}
+
+fn hashes(files: &ModelFiles) -> Result<[String; 2]> {
+    let hash = |path: &Path| {
+        FileIdentity::read(path).map(|identity| identity.sha256).map_err(|error| Error::model(error.to_string()))
+    };
+    Ok([hash(&files.decoder)?, hash(&files.encoder)?])
+}
+
+/// A type's finished result in the working folder.
+struct Kept {
+    path: PathBuf,
+    about: String,
+}
+
+#[derive(Serialize, Deserialize)]
+struct KeptReport {
+    about: String,
+    report: TypeReport,
+}
+
+impl Kept {
+    fn of(variant: &Variant, about: &str, work: &Path) -> Result<Self> {
+        let [decoder, encoder] = hashes(&variant.files)?;
+        let name: String = decoder.chars().take(12).chain(encoder.chars().take(12)).collect();
+        let path = work.join(format!("measured-{name}.json"));
+        Ok(Self { path, about: format!("{about}, this {decoder} {encoder}") })
+    }
+
+    /// `None` where it is not there, or of another run.
+    fn read(&self) -> Option<TypeReport> {
+        let kept: KeptReport = serde_json::from_slice(&fs::read(&self.path).ok()?).ok()?;
+        (kept.about == self.about).then_some(kept.report)
+    }
+
+    fn write(&self, report: &TypeReport) -> Result<()> {
+        let kept = KeptReport { about: self.about.clone(), report: report.clone() };
+        let text = serde_json::to_vec(&kept).map_err(|error| Error::internal(error.to_string()))?;
+        write_whole(&self.path, "choose another --work folder", &|out| out.write_all(&text))
+    }
+}
+
+/// Depth 1 of a type.
+fn blocks(kind: GgmlType) -> Result<BlockRow> {
+    let errors = distance::blocks(kind, None).map_err(|error| Error::internal(error.to_string()))?;
+    // Zeros and constants come back as they are, or the tests of this program fail.
+    let told = errors.iter().filter(|one| one.relative_rms > 0.0 && one.shape != distance::Shape::Constant);
+    Ok(BlockRow {
+        kind: kind.name().to_owned(),
+        bits_per_value: kind.bits_per_value(),
+        errors: told.map(|one| (one.shape.name().to_owned(), one.relative_rms)).collect(),
+    })
+}
+
+/// Depth 2 of a type.
+fn tensors(exact: &Variant, variant: &Variant) -> Result<Vec<TensorRow>> {
+    let paths = |variant: &Variant| [variant.files.decoder.clone(), variant.files.encoder.clone()];
+    let (one, other) = (paths(exact), paths(variant));
+    let distances = distance::tensors([&one[0], &one[1]], [&other[0], &other[1]], &mut |_, _, _| {});
+    let row = |one: distance::TensorDistance| TensorRow {
+        name: one.name,
+        kind: one.kind.name().to_owned(),
+        bytes: one.bytes,
+        relative_rms: one.relative_rms,
+        cosine: one.cosine,
+    };
+    Ok(distances.map_err(|error| Error::model(error.to_string()))?.into_iter().map(row).collect())
+}

@@ -1,0 +1,225 @@
+//! Flags that several subcommands have, and what they mean.
+
+use super::messages::Messages;
+use super::output::ModelSummary;
+use clap::{Args, ValueEnum};
+use qasr::audio::RawFormat;
+use qasr::endpoint::Detector;
+use qasr::error::{Error, Result};
+use qasr::model::{CacheType, Watch, demo};
+use qasr::text::Language;
+use qasr::{Model, ModelFiles, ModelOptions, Options};
+use qasr_measure::scoring::Normalizer;
+use std::path::PathBuf;
+
+/// Which model, and how it computes.
+#[derive(Debug, Clone, Args)]
+pub struct ModelArgs {
+    /// Decoder file; its audio encoder (mmproj) is found beside it. Without: the embedded demo model
+    #[arg(short, long, value_name = "GGUF", help_heading = "Model")]
+    pub model: Option<PathBuf>,
+
+    /// Audio encoder file, when it does not lie beside the decoder file
+    #[arg(long, value_name = "GGUF", requires = "model", help_heading = "Model")]
+    pub mmproj: Option<PathBuf>,
+
+    /// Most threads to compute with; fewer work while other programs take the cores [default: one for each performance
+    /// core; one for the demo model]
+    #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=512), help_heading = "Model")]
+    pub threads: Option<u32>,
+
+    /// Read the model into memory instead of mapping the file
+    #[arg(long, help_heading = "Model")]
+    pub no_mmap: bool,
+
+    /// Type of the decoder's attention cache [default: f16] [also -ctk, -ctv]
+    #[arg(long = "kv-type", value_name = "TYPE", value_enum, help_heading = "Model")]
+    pub kv_types: Vec<KvType>,
+}
+
+/// What input without a header cannot say about itself.
+#[derive(Debug, Clone, Args)]
+pub struct RawArgs {
+    /// The input has no header: signed 16-bit little-endian samples at this rate
+    #[arg(long, value_name = "HZ", value_parser = clap::value_parser!(u32).range(1..), help_heading = "Input")]
+    pub raw_rate: Option<u32>,
+
+    /// Interleaved channels of an input without header
+    #[arg(long, value_name = "N", requires = "raw_rate", default_value_t = 1,
+          value_parser = clap::value_parser!(u16).range(1..), help_heading = "Input")]
+    pub raw_channels: u16,
+}
+
+/// What decides about the text, alike offline and live.
+#[derive(Debug, Clone, Args)]
+pub struct TextArgs {
+    /// Spoken language, as code or name (`de`, `German`), or `auto`
+    #[arg(short, long, value_name = "LANG", default_value = "auto", value_parser = parse_language, help_heading = "Text")]
+    pub language: LanguageChoice,
+
+    /// Words the recording is about: names, terms, their spelling
+    #[arg(
+        long,
+        alias = "prompt",
+        value_name = "TEXT",
+        default_value = "",
+        hide_default_value = true,
+        help_heading = "Text"
+    )]
+    pub context: String,
+
+    /// Longest utterance, 1 to 1200; a longer one is cut at a quiet place [default: the model's own, else 30]
+    #[arg(long, visible_alias = "max-utterance", value_name = "SECONDS", help_heading = "Text")]
+    pub segment_seconds: Option<f64>,
+
+    /// How speech is told from silence: utterances end at pauses, and what lies between them is not recognized
+    #[arg(long, value_name = "DETECTOR", value_enum, default_value_t = Vad::Energy, help_heading = "Text")]
+    pub vad: Vad,
+
+    /// Characters of the text before that every utterance is given as context [default: none]
+    #[arg(long, value_name = "CHARACTERS", help_heading = "Text")]
+    pub carry: Option<u16>,
+
+    /// Tokens an utterance may produce, at most 4096, or the default where that is more [default: 128 + 12 per second];
+    /// a text that reaches the limit is reported as incomplete
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..), help_heading = "Text")]
+    pub max_new_tokens: Option<u32>,
+
+    /// The same per second of an utterance: what speech gives, for measuring with weights that never end a text
+    #[arg(long, value_name = "N", conflicts_with = "max_new_tokens", hide = true)]
+    pub tokens_per_second: Option<f64>,
+}
+
+/// A model that is open, and what to report about it.
+pub struct OpenModel {
+    pub model: Model,
+    pub summary: ModelSummary,
+    /// `None` for the embedded demo model.
+    pub files: Option<ModelFiles>,
+}
+
+impl ModelArgs {
+    /// Opens the model, and notes it when that is only the demo.
+    pub fn open(&self, messages: &Messages) -> Result<OpenModel> {
+        self.open_watched(messages, Watch::default())
+    }
+
+    /// The same, with somebody who sees what passes through it.
+    pub fn open_watched(&self, messages: &Messages, watch: Watch) -> Result<OpenModel> {
+        let mut options = ModelOptions::default();
+        options.threads = self.threads.map_or(0, |threads| threads as usize);
+        options.mmap = !self.no_mmap;
+        options.cache = self.cache_type()?;
+        options.watch = watch;
+        let files = self.files()?;
+        let model = match &files {
+            Some(files) => Model::open(files, &options)?,
+            None => {
+                messages.note(format_args!(
+                    "no model given (-m): using {}; how to get a real one: `qasr convert --help`",
+                    demo::DESCRIPTION
+                ));
+                Model::open_demo(&options)?
+            }
+        };
+        let summary = ModelSummary::new(model.info(), files.as_ref());
+        Ok(OpenModel { model, summary, files })
+    }
+
+    /// The files of the model; `None` for the embedded demo model.
+    pub fn files(&self) -> Result<Option<ModelFiles>> {
+        match (&self.model, &self.mmproj) {
+            (None, _) => Ok(None),
+            (Some(model), None) => ModelFiles::find(model).map(Some),
+            (Some(model), Some(mmproj)) => ModelFiles::with_encoder(model, mmproj).map(Some),
+        }
+    }
+
+    /// llama.cpp's commands name the types of keys and of values; here they are one.
+    fn cache_type(&self) -> Result<CacheType> {
+        if self.kv_types.windows(2).any(|pair| pair[0] != pair[1]) {
+            return Err(Error::usage(
+                "keys and values of the attention cache are stored in one type: name the same one twice",
+            ));
+        }
+        Ok(self.kv_types.first().map_or(CacheType::F16, |kv_type| (*kv_type).into()))
+    }
+}
+
+impl RawArgs {
+    /// The format of input without header, where it was given.
+    pub fn format(&self) -> Option<RawFormat> {
+        self.raw_rate.map(|rate| RawFormat { rate, channels: self.raw_channels })
+    }
+}
+
+impl TextArgs {
+    /// The same for the library.
+    pub fn options(&self) -> Options {
+        let mut options = Options::default();
+        options.language = self.language.0;
+        options.context_text = self.context.clone();
+        options.segment_seconds = self.segment_seconds;
+        options.detector = self.vad.into();
+        options.carried_characters = self.carry.map_or(0, usize::from);
+        options.max_new_tokens = self.max_new_tokens.map(|tokens| tokens as usize);
+        options.tokens_per_second = self.tokens_per_second;
+        options
+    }
+}
+
+/// A language to hold the model to, or its own judgement.
+#[derive(Debug, Clone, Copy)]
+pub struct LanguageChoice(pub Option<Language>);
+
+/// How speech is told from silence.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Vad {
+    /// Levels of frequency bands above their own background
+    Energy,
+    /// A small neural network
+    Neural,
+    /// Everything is speech: only the longest utterance ends one
+    Off,
+}
+
+impl From<Vad> for Detector {
+    fn from(vad: Vad) -> Self {
+        match vad {
+            Vad::Energy => Detector::Energy,
+            Vad::Neural => Detector::Neural,
+            Vad::Off => Detector::Off,
+        }
+    }
+}
+
+/// How the decoder's attention cache is stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum KvType {
+    F32,
+    F16,
+    #[value(name = "q8_0")]
+    Q8_0,
+}
+
+impl From<KvType> for CacheType {
+    fn from(kv_type: KvType) -> Self {
+        match kv_type {
+            KvType::F32 => CacheType::F32,
+            KvType::F16 => CacheType::F16,
+            KvType::Q8_0 => CacheType::Q8_0,
+        }
+    }
+}
+
+pub fn parse_language(typed: &str) -> std::result::Result<LanguageChoice, String> {
+    if typed.trim().eq_ignore_ascii_case("auto") {
+        return Ok(LanguageChoice(None));
+    }
+    Language::get(typed).map(|language| LanguageChoice(Some(language))).map_err(|error| error.to_string())
+}
+
+/// A normaliser by its name.
+pub fn parse_normalizer(typed: &str) -> std::result::Result<Normalizer, String> {
+    Normalizer::find(typed).ok_or_else(|| format!("use one of: {}", Normalizer::ALL.map(Normalizer::name).join(", ")))
+}

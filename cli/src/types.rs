@@ -1,0 +1,127 @@
+//! Flags that say in which types model files are written.
+
+use super::exit::Exit;
+use super::messages::Messages;
+use clap::Args;
+use qasr_convert::{ConvertError, ConvertErrorKind, FilePlan, FileType, Head, Override, Recipe, Report};
+use std::path::PathBuf;
+
+/// Beside the decoder's type, which each subcommand takes in its own way, as `decoder_type`.
+#[derive(Debug, Args)]
+pub struct TypeArgs {
+    /// Type of the audio encoder's weights [default: the decoder's]
+    #[arg(long, value_name = "TYPE", value_parser = parse_file_type)]
+    pub encoder_type: Option<FileType>,
+
+    /// Type of the matrices whose names match; may be repeated, the first that matches counts
+    #[arg(long, value_name = "REGEX=TYPE", value_parser = parse_override)]
+    pub tensor_type: Vec<Override>,
+
+    /// Types as in a recipe: small, balanced, safe or a file
+    #[arg(long, value_name = "NAME|FILE", conflicts_with_all = ["decoder_type", "encoder_type"])]
+    pub recipe: Option<PathBuf>,
+
+    /// Importance matrix: which columns count how much (`qasr imatrix` collects one)
+    #[arg(long, value_name = "FILE")]
+    pub imatrix: Option<PathBuf>,
+}
+
+impl TypeArgs {
+    /// What was asked for; exceptions that were typed come before those of a recipe.
+    pub fn plan(&self, decoder_type: Option<FileType>) -> Result<Recipe, ConvertError> {
+        let mut plan = match (&self.recipe, decoder_type) {
+            (Some(recipe), _) => Recipe::find(recipe)?,
+            // The parser lets neither of them out; more bits are the safer reading.
+            (None, decoder) => {
+                let decoder = decoder.unwrap_or(FileType::Q8_0);
+                Recipe::pair(decoder, self.encoder_type.unwrap_or(decoder))
+            }
+        };
+        if !self.tensor_type.is_empty() {
+            // What was measured and the name belong to the recipe as it stands.
+            plan.name = plan.name.map(|name| format!("{name}-custom"));
+            plan.cost.clear();
+            plan.overrides.splice(..0, self.tensor_type.iter().cloned());
+        }
+        Ok(plan)
+    }
+}
+
+/// A type by its name.
+pub fn parse_file_type(typed: &str) -> Result<FileType, String> {
+    FileType::find(typed).ok_or_else(|| format!("use one of: {}", FileType::ALL.map(FileType::name).join(", ")))
+}
+
+fn parse_override(typed: &str) -> Result<Override, String> {
+    Override::parse(typed).map_err(|error| error.to_string())
+}
+
+/// Why no files were written, and the exit code for it.
+pub fn failure(error: &ConvertError, messages: &Messages) -> Exit {
+    messages.error(error);
+    match error.kind() {
+        ConvertErrorKind::Checkpoint => Exit::BadModel,
+        ConvertErrorKind::Io => Exit::BadOutput,
+        ConvertErrorKind::Usage => Exit::Usage,
+        _ => Exit::Failure,
+    }
+}
+
+/// What was written, and everything in it that is not as the type's name alone would say. `source` is what it was made
+/// from.
+pub fn tell(report: &Report, source: &str, messages: &Messages) {
+    let plan = &report.plan;
+    match report.head {
+        Head::Dropped => messages.note("the output head equals the token table and was left out"),
+        Head::Written => messages.note("the output head differs from the token table and was written"),
+        Head::Replaced => messages.warning(
+            "the checkpoint's own output head was left out: text_config.tie_word_embeddings in config.json puts the token \
+             table in its place, which the official code does too",
+        ),
+        Head::Absent | Head::NotCompared => {}
+    }
+    for line in plan.decoder.fallbacks().iter().chain(&plan.encoder.fallbacks()) {
+        messages.note(format_args!("fallback: {line}"));
+    }
+    tell_quality(report, messages);
+    let sizes = report.file_bytes.into_iter().zip(report.is_replacement);
+    for (file, (bytes, is_replacement)) in [&plan.decoder, &plan.encoder].into_iter().zip(sizes) {
+        let end = if is_replacement { ", replacing the file of that name" } else { "" };
+        let megabytes = bytes as f64 / 1e6;
+        messages.note(format_args!("wrote {}: {megabytes:.1} MB ({}){end}", file.path.display(), file.types()));
+        if let Some((name, relative)) = worst(file, report) {
+            messages.note(format_args!(
+                "  furthest from the {source}: {name}, {:.3} % (root mean square)",
+                100.0 * relative
+            ));
+        }
+    }
+}
+
+/// How the source was read, and what makes the values better or worse than the types alone would.
+pub fn tell_quality(report: &Report, messages: &Messages) {
+    report.notes.iter().for_each(|note| messages.note(note));
+    report.warnings.iter().for_each(|warning| messages.warning(warning));
+    if !report.rounded_twice.is_empty() {
+        messages.warning(format_args!(
+            "the source has fewer than 16 bits ({}), so quality is lost twice; start from f32, bf16 or f16 if there is such a pair",
+            report.rounded_twice
+        ));
+    }
+    let Some(used) = &report.importance else { return };
+    messages.note(format_args!("importance from {}: used for {} matrices", used.file, used.used));
+    if let Some(first) = used.missing.first() {
+        messages.warning(format_args!(
+            "{} says nothing about {} of the quantized matrices, such as {first}: all columns count the same there",
+            used.file,
+            used.missing.len()
+        ));
+    }
+}
+
+/// The tensor of a file whose values lost most, with its relative error.
+fn worst<'a>(file: &FilePlan, report: &'a Report) -> Option<(&'a str, f64)> {
+    let errors =
+        report.errors.iter().filter(|error| file.tensors.iter().any(|tensor| tensor.target.name == error.name));
+    errors.max_by(|a, b| a.relative.total_cmp(&b.relative)).map(|error| (error.name.as_str(), error.relative))
+}

@@ -1,0 +1,17 @@
+//! `qasr --version`: what this binary is made of, for a bug report.
+
+use super::exit::Exit;
+use super::messages;
+
+/// Prints version, git revision, the native library, its pin and the CPU features in use.
+pub fn run() -> Exit {
+    let features = ggml::cpu_features();
+    let features = if features.is_empty() { "none beyond the baseline".into() } else { features.join(" ") };
+    messages::print_result(&format!(
+        "qasr {} ({})\nggml {} from {}\nCPU features in use: {features}\n",
+        qasr::VERSION,
+        qasr::REVISION,
+        ggml::version(),
+        ggml::pin(),
+    ))
+}

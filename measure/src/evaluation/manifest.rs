@@ -1,0 +1,238 @@
+//! The list of recordings and what is said in them, as a table (TSV) or as one JSON object per line.
+//!
+//! | column or key | |
+//! | --- | --- |
+//! | `file` | relative to the manifest; required |
+//! | `text` or `transcript` | what is said; empty: nothing is |
+//! | `language` | code or name; empty, `none`, `auto` or `unknown`: not known |
+//! | `category` | any word; results are also told apart by it |
+//! | `transcript_source` | where the text is from: only `human`, `reference` and `script` count as truth |
+//!
+//! Others are passed over. A table has one header line, any order of columns, tabs between fields and no quoting.
+
+use super::FileIdentity;
+use qasr::error::{Error, Result};
+use qasr::text::Language;
+use serde_json::{Map, Value};
+use std::collections::HashMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// What can be said about a recording.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// As the manifest has it.
+    pub name: String,
+    /// Where it is.
+    pub file: PathBuf,
+    /// What is said in it; empty where nothing is, `None` where that is not known.
+    pub text: Option<String>,
+    /// In which language, where that is known.
+    pub language: Option<Language>,
+    /// Whatever the manifest tells recordings apart by.
+    pub category: Option<String>,
+    /// Line in the manifest, counted from 1.
+    pub line: usize,
+}
+
+/// Recordings, in order, each there and listed once.
+#[derive(Debug, Clone)]
+pub struct Manifest {
+    pub path: PathBuf,
+    /// Of the manifest itself.
+    pub identity: FileIdentity,
+    pub entries: Vec<Entry>,
+}
+
+/// Values of `transcript_source` that vouch for a text. Others (`model:NAME`, `slots`, `none`) do not.
+const TRUTHS: [&str; 3] = ["human", "reference", "script"];
+
+/// Values of `language` that name none.
+const NO_LANGUAGES: [&str; 4] = ["", "none", "auto", "unknown"];
+
+/// Most names of files in one sentence.
+const MOST_NAMES: usize = 20;
+
+/// The fields of one entry by name, before they mean anything.
+type Fields = HashMap<String, String>;
+
+impl Manifest {
+    /// Reads a manifest: JSON lines where its name ends in `.jsonl` or `.ndjson` or its first line is an object, else a
+    /// table.
+    ///
+    /// # Errors
+    /// [`crate::ErrorKind::Usage`] with file, line and remedy: no regular file, not UTF-8, no column `file`, no text, a row that does not
+    /// fit its header, bad JSON, an unknown language, a recording listed twice, recordings that are not there (all of
+    /// them in one sentence), no entry at all.
+    pub fn read(path: &Path) -> Result<Self> {
+        let shown = path.display();
+        let failed = |error: std::io::Error| Error::usage(format!("the manifest {shown} cannot be read: {error}"));
+        // A pipe can be read once only, and the process of every model reads the manifest again.
+        if !fs::metadata(path).map_err(failed)?.is_file() {
+            return Err(Error::usage(format!("the manifest {shown} is no regular file: save the list as one")));
+        }
+        let content = fs::read(path).map_err(failed)?;
+        let identity = FileIdentity::of(&content);
+        let text = String::from_utf8(content).map_err(|error| {
+            let valid = &error.as_bytes()[..error.utf8_error().valid_up_to()];
+            let line = valid.iter().filter(|byte| **byte == b'\n').count() + 1;
+            Error::usage(format!("{shown}, line {line}: is not UTF-8; save the manifest in that encoding"))
+        })?;
+        let text = text.trim_start_matches('\u{FEFF}');
+        let extension = path.extension().unwrap_or_default().to_string_lossy().to_lowercase();
+        let is_json = ["jsonl", "ndjson", "json"].contains(&extension.as_str()) || text.trim_start().starts_with('{');
+        let rows = if is_json { json_rows(path, text)? } else { table_rows(path, text)? };
+        let folder = path.parent().unwrap_or(Path::new(""));
+        let entries =
+            rows.into_iter().map(|(line, fields)| entry(path, folder, line, &fields)).collect::<Result<Vec<_>>>()?;
+        check_files(path, &entries)?;
+        Ok(Self { path: path.to_path_buf(), identity, entries })
+    }
+
+    /// A hash over the manifest and the content of all its recordings, which are read for it: what was measured on one
+    /// fingerprint says nothing about another.
+    ///
+    /// # Errors
+    /// [`crate::ErrorKind::Audio`] for a recording that cannot be read.
+    pub fn fingerprint(&self) -> Result<String> {
+        let mut all = self.identity.sha256.clone();
+        for entry in &self.entries {
+            all.push_str(&FileIdentity::read(&entry.file)?.sha256);
+        }
+        Ok(FileIdentity::of(all.as_bytes()).sha256)
+    }
+}
+
+/// An error about one line.
+fn at(path: &Path, line: usize, what: impl std::fmt::Display) -> Error {
+    Error::usage(format!("{}, line {line}: {what}", path.display()))
+}
+
+/// Lines with something in them, and their numbers.
+fn lines(text: &str) -> impl Iterator<Item = (usize, &str)> {
+    let numbered = text.lines().enumerate().map(|(index, line)| (index + 1, line));
+    numbered.filter(|(_, line)| !line.trim().is_empty())
+}
+
+fn table_rows(path: &Path, text: &str) -> Result<Vec<(usize, Fields)>> {
+    let mut lines = lines(text);
+    let Some((line, header)) = lines.next() else { return Ok(Vec::new()) };
+    let columns: Vec<&str> = header.split('\t').map(str::trim).collect();
+    let has = |name: &str| columns.contains(&name);
+    if !has("file") {
+        return Err(at(
+            path,
+            line,
+            format_args!(
+                "the header has no column `file` (it has: {}): name the columns in the first line, with tabs between them",
+                columns.join(", ")
+            ),
+        ));
+    }
+    if !has("text") && !has("transcript") && !has("transcript_source") {
+        return Err(at(
+            path,
+            line,
+            format_args!(
+                "the header has no column `text` or `transcript` (it has: {}): add one, or, where no text is known, a column \
+             `transcript_source` with `none` in every row",
+                columns.join(", ")
+            ),
+        ));
+    }
+    if let Some(twice) = columns.iter().enumerate().find(|(index, name)| columns[..*index].contains(name)) {
+        return Err(at(path, line, format_args!("the header has the column `{}` twice: rename one", twice.1)));
+    }
+    lines
+        .map(|(line, row)| {
+            let fields: Vec<&str> = row.split('\t').collect();
+            if fields.len() != columns.len() {
+                return Err(at(
+                    path,
+                    line,
+                    format_args!(
+                        "has {} fields, the header {}: put a tab between fields and none inside them",
+                        fields.len(),
+                        columns.len()
+                    ),
+                ));
+            }
+            let named = columns.iter().zip(fields).map(|(name, field)| ((*name).to_owned(), field.trim().to_owned()));
+            Ok((line, named.collect()))
+        })
+        .collect()
+}
+
+fn json_rows(path: &Path, text: &str) -> Result<Vec<(usize, Fields)>> {
+    lines(text)
+        .map(|(line, row)| {
+            let object: Map<String, Value> = serde_json::from_str(row).map_err(|error| {
+                at(path, line, format_args!("is not a JSON object ({error}): write one object per line"))
+            })?;
+            let mut fields = Fields::new();
+            for name in ["file", "text", "transcript", "language", "category", "transcript_source"] {
+                match object.get(name) {
+                    None | Some(Value::Null) => {}
+                    Some(Value::String(value)) => drop(fields.insert(name.to_owned(), value.trim().to_owned())),
+                    Some(other) => {
+                        return Err(at(path, line, format_args!("`{name}` is {other}: write it as a string")));
+                    }
+                }
+            }
+            Ok((line, fields))
+        })
+        .collect()
+}
+
+fn entry(path: &Path, folder: &Path, line: usize, fields: &Fields) -> Result<Entry> {
+    let field = |name: &str| fields.get(name).map(String::as_str);
+    let Some(name) = field("file").filter(|name| !name.is_empty()) else {
+        return Err(at(path, line, "names no file: fill in `file`"));
+    };
+    let language = field("language").unwrap_or_default();
+    let language = if NO_LANGUAGES.contains(&language.to_lowercase().as_str()) {
+        None
+    } else {
+        Some(Language::get(language).map_err(|error| at(path, line, format_args!("{error}, or leave it empty")))?)
+    };
+    let is_truth = field("transcript_source").is_none_or(|source| TRUTHS.contains(&source));
+    let text = field("text").or(field("transcript")).filter(|_| is_truth).map(str::to_owned);
+    let category = field("category").filter(|category| !category.is_empty()).map(str::to_owned);
+    Ok(Entry { name: name.to_owned(), file: folder.join(name), text, language, category, line })
+}
+
+/// Everything about the list that would spoil a long run, before it begins.
+fn check_files(path: &Path, entries: &[Entry]) -> Result<()> {
+    let shown = path.display();
+    if entries.is_empty() {
+        return Err(Error::usage(format!("{shown} lists no recording: add a line for each")));
+    }
+    let missing: Vec<&Entry> = entries.iter().filter(|entry| !entry.file.exists()).collect();
+    if let Some(first) = missing.first() {
+        let names: Vec<&str> = missing.iter().take(MOST_NAMES).map(|entry| entry.name.as_str()).collect();
+        let more = missing.len() - names.len();
+        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        return Err(at(
+            path,
+            first.line,
+            format_args!(
+                "{} of {} recordings are not there ({}{more}): names are relative to the manifest's folder",
+                missing.len(),
+                entries.len(),
+                names.join(", "),
+            ),
+        ));
+    }
+    let mut seen = HashMap::new();
+    for entry in entries {
+        let place = entry.file.canonicalize().unwrap_or_else(|_| entry.file.clone());
+        if let Some(before) = seen.insert(place, entry.line) {
+            return Err(at(
+                path,
+                entry.line,
+                format_args!("{} stands in line {before} already: list every recording once", entry.name),
+            ));
+        }
+    }
+    Ok(())
+}

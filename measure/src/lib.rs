@@ -1,0 +1,10 @@
+//! What recognition and quantization cost: scores, evaluations over manifests, the distance of types from their source,
+//! the search for recipes, and the pages that show all of it. Built on the public face of [`qasr`].
+
+pub mod depths;
+pub mod evaluation;
+pub mod importance;
+pub mod report;
+pub mod scoring;
+pub mod tuning;
+pub mod variants;
