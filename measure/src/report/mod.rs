@@ -5,7 +5,7 @@
 //! gives the same bytes.
 //!
 //! ```
-//! use qasr::report::{Column, Page, Table};
+//! use qasr_measure::report::{Column, Page, Table};
 //! let mut page = Page::new("What it costs");
 //! let mut table = Table::new([Column::left("type"), Column::right("WER %")]);
 //! table.row(["q8_0".into(), "3.1".into()]);
