@@ -35,7 +35,7 @@ pub enum Command {
     Convert(ConvertArgs),
     Imatrix(ImatrixArgs),
     Quantize(QuantizeArgs),
-    FileType(RecipeArgs),
+    Recipe(RecipeArgs),
     QuantReport(QuantReportArgs),
     Inspect(InspectArgs),
     Eval(Box<EvalArgs>),

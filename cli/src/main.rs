@@ -80,7 +80,7 @@ fn dispatch(argv: Vec<OsString>) -> Exit {
         Some(Command::Convert(args)) => convert::run(&args),
         Some(Command::Imatrix(args)) => imatrix::run(&args),
         Some(Command::Quantize(args)) => quantize::run(&args),
-        Some(Command::FileType(args)) => recipe::run(&args),
+        Some(Command::Recipe(args)) => recipe::run(&args),
         Some(Command::QuantReport(args)) => quant_report::run(&args),
         Some(Command::Inspect(args)) => inspect::run(&args),
         Some(Command::Eval(args)) => eval::run(&args),

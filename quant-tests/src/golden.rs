@@ -46,12 +46,12 @@ pub struct Clip {
     pub rows: Option<Vec<usize>>,
     /// The clip decoded with and without language and context; empty where only the encoder was run.
     pub prompts: Vec<Decoded>,
-    signal: Option<FileType>,
+    signal: Option<Recipe>,
     samples: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]
-struct FileType {
+struct Recipe {
     seed: u32,
     count: usize,
     amplitude: i64,

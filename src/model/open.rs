@@ -57,7 +57,7 @@ impl Default for ModelOptions {
 pub struct ModelInfo {
     /// `general.name`, or the file's name.
     pub name: String,
-    /// FileType of the decoder file, when it says so; otherwise the type of its first matrix.
+    /// Type label of the decoder file, when it says so; otherwise the type of its first matrix.
     pub decoder_type: String,
     /// The same of the encoder file.
     pub encoder_type: String,
