@@ -127,9 +127,9 @@ pub mod own {
     /// SHA-256 and name of every file of the checkpoint (string array); the hash over these lines is
     /// [`SOURCE_SHA256`].
     pub const SOURCE_FILES: &str = "qasr.source.files";
-    /// FileType by name, "q4_k_m".
+    /// Type label or recipe by name, "q4_k_m".
     pub const RECIPE: &str = "qasr.recipe";
-    /// FileType counted out: which types how many tensors got.
+    /// The types counted: which types how many tensors got.
     pub const RECIPE_TYPES: &str = "qasr.recipe.types";
     /// Text of the recipe file, where the recipe is more than a name of a type.
     pub const RECIPE_TEXT: &str = "qasr.recipe.text";
