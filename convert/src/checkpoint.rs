@@ -99,7 +99,7 @@ impl Checkpoint {
         &self.notes
     }
 
-    /// What is in the directory, was not used, and may change what the model says.
+    /// Unused files in the directory that could change the model's output.
     pub fn warnings(&self) -> &[String] {
         &self.warnings
     }
@@ -124,7 +124,7 @@ impl Checkpoint {
     /// `rare` are files that only some checkpoints need.
     ///
     /// # Errors
-    /// When a file cannot be read. `progress` is told how many bytes have been hashed.
+    /// When a file cannot be read. `progress` gets the number of hashed bytes.
     pub fn fingerprint(&self, rare: &[&str], progress: &mut dyn FnMut(u64)) -> Result<(String, Vec<String>)> {
         let meta = META_FILES.iter().chain(rare);
         let mut names: Vec<String> =

@@ -172,7 +172,7 @@ impl Tying {
     }
 }
 
-/// One object of the configuration; what is wrong with it is collected, not returned at the first place.
+/// One object of the configuration; its faults are collected, so that all are reported at once.
 struct Section<'a> {
     json: &'a Value,
     name: &'a str,

@@ -5,14 +5,14 @@ use std::fmt;
 use qasr_format::GgmlType;
 use qasr_format::schema;
 
-/// What the user asks for by name; a mapping from tensors to ggml types.
+/// A type label such as q4_k_m; it maps every tensor of a file to a ggml type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum FileType {
     /// Single precision.
     F32,
     /// Half precision.
     F16,
-    /// bfloat16: what checkpoints are published in.
+    /// bfloat16, the type of published checkpoints.
     Bf16,
     /// 8 bits.
     Q8_0,
@@ -100,7 +100,7 @@ impl fmt::Display for FileType {
     }
 }
 
-/// What a tensor is, as far as its type depends on it.
+/// The role of a tensor, which decides its type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
     /// Norms, biases: one row, added or multiplied element by element.

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use crate::checkpoint::{INDEX, SINGLE, find_json};
 use crate::error::{ConvertError, Result};
 
-/// What an adapter's folder holds, in the words of PEFT.
+/// Files of an adapter's folder, as PEFT names them.
 const ADAPTER_CONFIG: &str = "adapter_config.json";
 /// Most names that one sentence lists.
 const MOST_NAMES: usize = 3;
@@ -51,7 +51,7 @@ pub(crate) fn missing_shards(dir: &Path, missing: &[String], why: &str) -> Conve
     ))
 }
 
-/// Why a directory without `model*.safetensors` cannot be converted: what it holds instead, and what to do with it.
+/// Why a directory without `model*.safetensors` cannot be converted: its content, and the remedy.
 pub(crate) fn without_weights(dir: &Path) -> ConvertError {
     let names = file_names(dir).unwrap_or_default();
     let with = |test: &dyn Fn(&str) -> bool| -> Vec<String> {
@@ -135,7 +135,7 @@ pub(crate) fn without_weights(dir: &Path) -> ConvertError {
     ConvertError::checkpoint(format!("{}: {what}", dir.display()))
 }
 
-/// What is said of an adapter whose matrices are among the tensors of a checkpoint.
+/// The message about an adapter whose matrices are among the tensors of a checkpoint.
 pub(crate) fn unmerged(dir: &Path, tensor: &str) -> ConvertError {
     let base = base(dir).map(|base| format!(" of {base}")).unwrap_or_default();
     ConvertError::checkpoint(format!(

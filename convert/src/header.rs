@@ -23,7 +23,7 @@ pub(crate) struct Making<'a> {
     pub importance: Option<&'a ImportanceUse>,
 }
 
-/// What goes into the keys of a converted checkpoint besides the plan.
+/// Facts for the keys of a converted checkpoint, in addition to the plan.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Facts<'a> {
     pub config: &'a ModelConfig,

@@ -9,12 +9,12 @@ use crate::error::{ConvertError, Result};
 use crate::plan::{FilePlan, Plan, Source, TensorPlan};
 use crate::verify::is_matrix;
 
-/// What became of an importance matrix.
+/// How an importance matrix was used.
 #[derive(Debug, Clone)]
 pub struct ImportanceUse {
     /// Its file name.
     pub file: String,
-    /// What was recorded for it.
+    /// The manifests or texts that it was recorded from.
     pub datasets: Vec<String>,
     /// How many pieces were recorded.
     pub chunks: u32,
@@ -26,7 +26,7 @@ pub struct ImportanceUse {
     pub missing: Vec<String>,
 }
 
-/// Least weight of a column, as a share of the mean: what was never seen still has values to be kept.
+/// Least weight of a column, as a share of the mean: a column that was never active still has values to keep.
 const LEAST: f64 = 1e-6;
 /// Means outside this range are brought to 1, so that ggml's sums of products stay far from the ends of f32.
 const HARMLESS: std::ops::Range<f64> = 1e-9..1e9;
@@ -123,7 +123,7 @@ mod tests {
         }
     }
 
-    /// What collecting can give at worst: whole quantization blocks of columns that never saw anything, and sums at
+    /// The worst sums that collecting can give: whole quantization blocks of columns that never saw anything, and sums at
     /// the ends of what f32 holds. Every type must give finite values, and what counts must be kept.
     #[test]
     fn no_importance_makes_a_value_that_is_not_finite() {

@@ -51,7 +51,7 @@ use header::{Facts, Making};
 use store::Store;
 use vocabulary::Vocabulary;
 
-/// What to convert, into what, and where to.
+/// Source, destination and types of a conversion.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct ConvertOptions {
@@ -95,7 +95,7 @@ impl ConvertOptions {
     }
 }
 
-/// What conversion is busy with.
+/// The current stage of a conversion.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Stage {
@@ -122,7 +122,7 @@ pub struct Progress<'a> {
     pub name: &'a str,
 }
 
-/// What became of the source's own output head.
+/// How the source's own output head was treated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Head {
     /// There was none.
@@ -137,12 +137,12 @@ pub enum Head {
     NotCompared,
 }
 
-/// What was done, or in a dry run would be.
+/// The result of a conversion, or of a dry run.
 #[derive(Debug, Clone)]
 pub struct Report {
     /// Every tensor, as planned; without the head if that was dropped.
     pub plan: Plan,
-    /// What became of the output head.
+    /// How the output head was treated.
     pub head: Head,
     /// Whether files were written.
     pub is_written: bool,
@@ -156,11 +156,11 @@ pub struct Report {
     pub licence: Option<String>,
     /// Good to know about the source: names that were read differently, files and tensors that were not used.
     pub notes: Vec<String>,
-    /// What lies beside the source's weights, was not used, and may change what the model says.
+    /// Unused files beside the source's weights that could change the model's output.
     pub warnings: Vec<String>,
     /// How far each tensor is from its source; empty in a dry run.
     pub errors: Vec<TensorError>,
-    /// What became of the importance matrix, if one was given.
+    /// How the importance matrix was used, if one was given.
     pub importance: Option<ImportanceUse>,
     /// Tensors that are stored in fewer than 16 bits in the source and get another type, counted by type: their
     /// values are rounded a second time. Empty for checkpoints.

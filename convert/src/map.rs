@@ -48,7 +48,7 @@ pub fn map_name(name: &str) -> Option<(Target, String)> {
     (name == "lm_head.weight").then(|| (Target::Decoder, names::OUTPUT.to_owned()))
 }
 
-/// How the names of one checkpoint are read: what is around the names of the two families.
+/// How the names of one checkpoint are read: the prefixes and wrappers around the names of the two families.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Naming {
     /// Taken away at the beginning.
@@ -115,7 +115,7 @@ impl Naming {
         stripped.or_else(|| map_name(&bare))
     }
 
-    /// What to say about names that are not those of the two families.
+    /// The note about names that are not those of the two families.
     pub(crate) fn notes(&self) -> Vec<String> {
         let mut notes = Vec::new();
         let [with, all] = self.counts;
@@ -165,7 +165,7 @@ pub(crate) fn is_of_adapter(name: &str) -> bool {
     name.split('.').any(|part| part.starts_with("lora_") || part == "base_layer")
 }
 
-/// Names of the published family, behind `thinker.`.
+/// Names of the published family, after `thinker.`.
 fn published(rest: &str) -> Option<(Target, String)> {
     if let Some(rest) = rest.strip_prefix("audio_tower.") {
         return encoder(rest);

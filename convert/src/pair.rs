@@ -1,4 +1,4 @@
-//! A pair of model files as a source: what sizes it has, and that every tensor is there.
+//! A pair of model files as a source: its sizes, and a check that every tensor is there.
 
 use std::fs::File;
 use std::path::Path;

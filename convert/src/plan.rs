@@ -68,9 +68,9 @@ impl TensorPlan {
 pub struct FilePlan {
     /// Final name.
     pub path: PathBuf,
-    /// What ordinary matrices get.
+    /// The type of ordinary matrices.
     pub file_type: FileType,
-    /// What the file is called by: the recipe's name.
+    /// The label in the file's name: the type's or the recipe's name.
     pub label: String,
     /// Its tensors in file order.
     pub tensors: Vec<TensorPlan>,
@@ -205,7 +205,7 @@ impl fmt::Display for Plan {
     }
 }
 
-/// What the plan is made for.
+/// The request that the plan is made for.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Wanted<'a> {
     pub name: &'a str,

@@ -15,7 +15,7 @@ use crate::plan::{Plan, Source, TensorPlan, Wanted};
 use crate::recipe::{Chooser, Recipe};
 use crate::{Head, Progress, Report, check_name, drop_equal_head, importance, thread_count, write_pair};
 
-/// What to quantize, into what, and where to.
+/// Source, destination and types of a quantization.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct QuantizeOptions {

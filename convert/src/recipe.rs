@@ -38,7 +38,7 @@ pub struct Recipe {
     pub encoder: FileType,
     /// Exceptions; the first that matches a tensor counts.
     pub overrides: Vec<Override>,
-    /// What was measured with it: "kl 0.012".
+    /// Its measured cost: "kl 0.012".
     pub cost: Vec<String>,
 }
 
@@ -101,7 +101,7 @@ impl Override {
         Ok(Self { pattern, kind })
     }
 
-    /// What is typed as `REGEX=TYPE`.
+    /// Parses `REGEX=TYPE`.
     ///
     /// # Errors
     /// As [`Self::new`], and without an equals sign.
@@ -282,7 +282,7 @@ impl Recipe {
         self.name.is_none() && self.overrides.is_empty()
     }
 
-    /// What decoder and mmproj file are called by: the recipe's name, or the types' with a hint at exceptions.
+    /// Labels in the names of the decoder and mmproj files: the recipe's name, or the types' names with a hint at exceptions.
     pub fn labels(&self) -> [String; 2] {
         [self.decoder, self.encoder].map(|recipe| match &self.name {
             Some(name) => name.clone(),

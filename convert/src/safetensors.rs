@@ -89,7 +89,7 @@ pub fn open(path: &Path, file: usize) -> Result<Opened> {
     Ok(Opened { file: SourceFile { path: path.to_path_buf(), handle, len }, tensors, buffers })
 }
 
-/// What a file that begins like one of another kind is, and what to do about it.
+/// The kind of a file whose first bytes are not safetensors, and the remedy.
 fn other_kind(handle: &File, len: u64) -> Option<&'static str> {
     let mut start = vec![0; len.min(pointer::DECISIVE_BYTES as u64) as usize];
     read_at(handle, &mut start, 0).ok()?;

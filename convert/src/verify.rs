@@ -136,9 +136,9 @@ fn first_outside(wanted: &[f32], got: &[f32], kind: GgmlType) -> Option<usize> {
     None
 }
 
-/// What one row of the source becomes, encoded by itself once more and decoded.
+/// One row of the source, encoded once more by itself and decoded.
 ///
-/// With importance no limit on the distance from the source can tell a correct file from a damaged one: where one
+/// With importance, no limit on the distance from the source separates a correct file from a damaged one: where one
 /// column outweighs the others, correct q4_0 has whole blocks further off than a zeroed block is. Encoding gives the
 /// same values each time, row by row, so that any other value is damage.
 fn encoded_again(store: &Store, source: &SourceTensor, tensor: &TensorPlan, row: u64) -> Result<Vec<f32>> {

@@ -112,7 +112,7 @@ fn remove_abandoned(target: &Path) {
     }
 }
 
-/// Writes all of `plan` to an unfinished file. `progress` is told the bytes of source values done and the tensor.
+/// Writes all of `plan` to an unfinished file. `progress` gets the number of source bytes done and the tensor.
 pub(crate) fn write_file(
     store: &Store,
     plan: &FilePlan,
@@ -127,7 +127,7 @@ pub(crate) fn write_file(
     let mut at = header.bytes().len() as u64;
     let mut done = 0;
     for (i, tensor) in plan.tensors.iter().enumerate() {
-        // The header was made from the same list, so every tensor has a place behind what is written already.
+        // The header was made from the same list, so every tensor's place comes after the bytes already written.
         let (start, len) = header.place(i).unwrap_or((at, 0));
         out.put(&vec![0; (start - at) as usize])?;
         match &tensor.source {

@@ -13,9 +13,9 @@ pub enum Depth {
     Blocks,
     /// Tensors of a file.
     Tensors,
-    /// Rows behind the encoder's layers.
+    /// Output rows of the encoder's layers.
     Embeddings,
-    /// What is expected at each token.
+    /// Token probabilities along a given text.
     Logits,
     /// Words.
     Transcripts,
@@ -58,7 +58,7 @@ impl fmt::Display for Depth {
     }
 }
 
-/// What is limited: one number.
+/// One limited number.
 #[derive(Debug, Clone, Copy)]
 pub struct Measure<'a> {
     /// How deep.
@@ -67,7 +67,7 @@ pub struct Measure<'a> {
     pub subject: &'a str,
     /// The type of both files of the pair, or of the blocks.
     pub kind: &'a str,
-    /// What was measured.
+    /// The measured value.
     pub name: &'a str,
 }
 
@@ -75,9 +75,9 @@ pub struct Measure<'a> {
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Limit {
-    /// What may be measured at most.
+    /// Largest allowed value.
     pub limit: f64,
-    /// What was measured when the limit was set.
+    /// The value that was measured when the limit was set.
     pub measured: f64,
     /// When.
     pub date: String,

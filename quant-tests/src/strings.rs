@@ -1,4 +1,4 @@
-//! Reads `golden/*/strings.json`: what the official package transcribes from the spoken-digit strings.
+//! Reads `golden/*/strings.json`: the official package's transcripts of the spoken-digit strings.
 
 use std::collections::BTreeMap;
 use std::path::Path;

@@ -20,7 +20,7 @@ struct Row {
     text: String,
     /// Length at 16 kHz by libsndfile's count, where it has a believable one.
     samples: Option<usize>,
-    /// What other decoders' result correlates to with the clip.
+    /// Correlation of other decoders' result with the clip.
     correlation: Option<f64>,
 }
 
@@ -53,7 +53,7 @@ fn counted(field: &str) -> Option<usize> {
     (frames > 0 && frames < 1 << 32).then(|| (frames * 16_000).div_ceil(rate) as usize)
 }
 
-/// The clip itself, read here without the library: 16-bit mono behind a 44-byte header.
+/// The clip itself, read here without the library: 16-bit mono after a 44-byte header.
 fn base(folder: &Path) -> Vec<f32> {
     let bytes = std::fs::read(folder.join("good/base.wav")).expect("the base clip is readable");
     bytes[44..].as_chunks::<2>().0.iter().map(|s| f32::from(i16::from_le_bytes(*s)) / 32_768.0).collect()
@@ -91,7 +91,7 @@ fn timed(path: &Path) -> (Result<Recording, Error>, Duration) {
     }
 }
 
-/// What is wrong with the behaviour on one row, if anything.
+/// The fault in the behaviour on one row, if there is one.
 fn judge(row: &Row, folder: &Path, clip: &[f32]) -> Result<(), String> {
     let path = folder.join(&row.file);
     let (result, took) = timed(&path);

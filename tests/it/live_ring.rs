@@ -1,4 +1,4 @@
-//! Live audio that does not wait: what nobody takes in time is counted at its place, and a device that disappears ends
+//! Live audio that does not wait: samples that nobody takes in time are counted at their place, and a device that disappears ends
 //! the audio, not the program.
 
 use crate::optional;
@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 const SOON: Duration = Duration::from_secs(60);
 const MONO: RawFormat = RawFormat { rate: 16_000, channels: 1 };
 
-/// A level from which the number of the sample can be told, if it is known to 65,536.
+/// A level that encodes the number of the sample modulo 65,536.
 fn numbered(n: u64) -> f32 {
     (n % 65_536) as f32 / 65_536.0
 }
@@ -71,7 +71,7 @@ fn a_full_ring_drops_and_says_exactly_how_much_and_where() {
     assert_eq!((listener.position, listener.dropped), (16_000, 0));
     assert!(listener.listen(SOON, 5000));
     assert_eq!((listener.position, listener.dropped), (fed, 4007));
-    // What is missing at the end is told as well.
+    // Samples missing at the end are reported too.
     let fed = feed(&mut feeder, fed, 16_001);
     drop(feeder);
     while listener.listen(SOON, 9000) {}

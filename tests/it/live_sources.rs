@@ -1,4 +1,4 @@
-//! Live audio from bytes: what arrives in pieces is what the file would have given, as soon as it is there, and nothing
+//! Live audio from bytes: pieces give the same samples as the whole file, as soon as they arrive, and nothing
 //! is lost.
 
 use crate::optional;
@@ -18,7 +18,7 @@ struct Drip {
     bytes: Cursor<Vec<u8>>,
     sizes: &'static [usize],
     turn: usize,
-    /// What follows the last byte.
+    /// The event after the last byte.
     then: Option<io::ErrorKind>,
 }
 

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 /// Mean |difference| of normalized log-mel values over a recording.
 const TOLERANCE: f64 = 0.02;
-/// What a stored unit is worth.
+/// Value of one stored unit.
 const UNIT: f32 = 1.0 / 4096.0;
 
 /// One row of the table with its stored frames.
@@ -110,7 +110,7 @@ fn the_usual_mistakes_are_noticed() {
     let row = rows.iter().find(|row| row.name == "good/s16_8000.wav").expect("the row exists");
     let right = read(row, &small_set());
     let right = right.samples();
-    // 16-bit mono behind a 44-byte header.
+    // 16-bit mono after a 44-byte header.
     let bytes = std::fs::read(small_set().join(&row.name)).expect("readable");
     let source: Vec<f32> =
         bytes[44..].chunks_exact(2).map(|b| f32::from(i16::from_le_bytes([b[0], b[1]])) / 32_768.0).collect();

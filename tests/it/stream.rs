@@ -1,4 +1,4 @@
-//! The live engine through its public face, on the demo model: what it is fed with, and what may go wrong.
+//! The live engine through its public interface, on the demo model: its inputs and its failures.
 
 use qasr::audio::{Pcm16k, ReadOptions, read_path};
 use qasr::endpoint::Detector;

@@ -24,7 +24,7 @@ pub fn shared(part: &str) -> Option<PathBuf> {
     shared_or(part, "skipped")
 }
 
-/// As [`find`]; where nothing is found, `instead` is reported: what the calling test does then.
+/// As [`find`]; where nothing is found, `instead` is reported: the action of the calling test.
 pub fn shared_or(part: &str, instead: &str) -> Option<PathBuf> {
     let found = find(part);
     if found.is_none() {
@@ -39,7 +39,7 @@ pub fn skip(why: &str) {
 }
 
 /// A line on standard error, even where the test runner keeps the output of passing tests to itself; and a line in the
-/// file that `QASR_SKIPPED` names: package, test program, test, what is missing (`shared` or `other`), message.
+/// file that `QASR_SKIPPED` names: package, test program, test, missing material (`shared` or `other`), message.
 fn report(missing: &str, message: &str) {
     let (package, program) = (env!("CARGO_PKG_NAME"), env!("CARGO_CRATE_NAME"));
     // The test runner gives each test a thread of its name.

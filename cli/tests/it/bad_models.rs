@@ -39,7 +39,7 @@ fn files_cut_anywhere_are_refused() {
         let mut places: Vec<usize> = vec![0, 1, 3, 4, 7, 8, 15, 16, 23, 24, 31, 32, file.data_start() as usize];
         let names = file.keys().map(|(key, _)| key).chain(file.tensors().iter().map(|tensor| tensor.name.as_str()));
         for name in names {
-            // Before, inside and behind the name.
+            // Before, inside and after the name.
             let pattern = [&(name.len() as u64).to_le_bytes()[..], name.as_bytes()].concat();
             let at = bytes.windows(pattern.len()).position(|window| window == pattern).unwrap();
             places.extend([at, at + 8, at + 9, at + pattern.len(), at + pattern.len() + 5]);

@@ -88,7 +88,7 @@ fn starts(path: &Path) -> Vec<f64> {
 #[test]
 fn times_are_those_of_the_film() {
     let Some(folder) = optional::shared("cases") else { return };
-    // D08: everything begins at 5 s; D09: what follows the hole; D10, D11: what follows the damage.
+    // D08: everything begins at 5 s; D09: the words after the hole; D10, D11: the words after the damage.
     for file in ["audio_starts_at_5s.mkv", "audio_starts_at_5s.mp4"] {
         let first = starts(&folder.join(file))[0];
         // The encoder's first packet lies 64 ms before the words.

@@ -300,7 +300,7 @@ fn missing_and_contradicting_shards_are_named() {
     folder.put("model.safetensors.index.json", &index);
     folder.remove(&shard(2));
     folder.is_refused(&[&shard(2), "model.safetensors.index.json puts", "download the checkpoint again"]);
-    // Without an index the names of the others tell.
+    // Without an index, the names of the others decide.
     folder.remove("model.safetensors.index.json");
     folder.is_refused(&[&shard(2), &shard(1), "download the checkpoint again"]);
     #[cfg(unix)]
@@ -579,7 +579,7 @@ fn a_damaged_file_of_a_pair_is_named() {
         refused(&folder, name);
         fs::remove_file(scratch.path(name)).unwrap();
     }
-    // A name that tells nothing: it could be either.
+    // A name without information: it could be either.
     scratch.write("audio.gguf", &encoder[..60_000]);
     refused(&folder, "audio.gguf");
     refused(&model, "audio.gguf");

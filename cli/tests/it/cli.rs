@@ -1,4 +1,4 @@
-//! The built command from the outside: what is printed where, the files, the exit codes. Runs on the embedded demo
+//! The built command from the outside: output, files, exit codes. Runs on the embedded demo
 //! model and one bundled recording, so it needs nothing else.
 
 use crate::command::{Scratch, qasr, wav};
@@ -10,7 +10,7 @@ const RECORDING: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/recording
 const WORDS: &str = "seven six nine two five go";
 const SAMPLES: usize = 96_000;
 
-/// The bundled recording's samples as bytes: what stands behind its 44 bytes of header.
+/// The bundled recording's samples as bytes: everything after its 44 bytes of header.
 fn sample_bytes() -> Vec<u8> {
     fs::read(RECORDING).unwrap()[44..].to_vec()
 }

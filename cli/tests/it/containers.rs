@@ -1,4 +1,4 @@
-//! Recordings whose headers, times or bytes are not as they should be, through the command: what is there is recognized, at
+//! Recordings whose headers, times or bytes are not as they should be, through the command: present audio is recognized, at
 //! its place in time, and only what is lost is reported. Small files of our own (`recordings/containers`) for every kind of
 //! fault, most of them made here by changing a few bytes.
 
@@ -48,7 +48,7 @@ fn zeroed(bytes: Vec<u8>, range: std::ops::Range<usize>) -> Vec<u8> {
     with(bytes, range.start, &vec![0; range.len()])
 }
 
-/// One row: what it is, its bytes, the text, and what is reported (nothing: not a word).
+/// One row: its name, its bytes, the text, and the report (empty: nothing is reported).
 struct Row {
     name: &'static str,
     bytes: Vec<u8>,

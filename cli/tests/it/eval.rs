@@ -1,4 +1,4 @@
-//! `qasr eval` through the binary: what it prints, what it keeps, and that nothing finished is lost or done twice.
+//! `qasr eval` through the binary: output, kept results, and that nothing finished is lost or done twice.
 
 use crate::command::{Prepared, Scratch, qasr, wav};
 use serde_json::Value;
@@ -32,7 +32,7 @@ fn slow_folder(test: &str, count: usize) -> Scratch {
     let samples: Vec<i16> = six[44..].chunks_exact(2).map(|pair| i16::from_le_bytes([pair[0], pair[1]])).collect();
     let mut list = String::from("file\ttext\n");
     for index in 0..count {
-        // Not the same bytes, so that a result tells which recording it is of.
+        // Different bytes, so that a result belongs to one recording only.
         let mut longer = samples.repeat(3);
         longer.truncate(longer.len() - 160 * index);
         scratch.write(&format!("r{index}.wav"), &wav(&longer));
@@ -296,7 +296,7 @@ fn results_of_another_model_or_other_options_are_not_mixed() {
     assert!(after.len() == 2 && after["three.flac"] != before["three.flac"]);
 }
 
-/// Runs the command until so many results are there.
+/// Runs the command until this number of results is there.
 fn run_until(scratch: &Scratch, more: &[&str], count: usize) -> Child {
     let mut command = eval(scratch, more).command();
     let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();

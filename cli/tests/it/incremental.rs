@@ -37,7 +37,7 @@ fn started(more: &[&str]) -> Child {
     child
 }
 
-/// What the command prints until both utterances are there.
+/// Output of the command until both utterances are printed.
 fn two_utterances(child: &mut Child) -> String {
     let mut text = Vec::new();
     let wanted = format!("{WORDS} {WORDS}");

@@ -27,7 +27,7 @@ fn bytes_of(samples: &[i16]) -> Vec<u8> {
     samples.iter().flat_map(|sample| sample.to_le_bytes()).collect()
 }
 
-/// The six words `times` times, each time behind a pause that ends an utterance.
+/// The six words `times` times, each time after a pause that ends an utterance.
 fn with_pauses(times: usize) -> Vec<i16> {
     let mut samples = Vec::new();
     for _ in 0..times {
@@ -38,7 +38,7 @@ fn with_pauses(times: usize) -> Vec<i16> {
     samples
 }
 
-/// What `qasr transcribe` makes of it.
+/// The text that `qasr transcribe` gives for it.
 fn transcribed(path: &str) -> String {
     qasr(&["transcribe", "-t", "1", "-np", path]).succeeds().stdout.trim_end().to_owned()
 }
@@ -117,7 +117,7 @@ fn as_fast_as_possible_and_at_the_speed_of_the_clock_give_the_same_finals() {
     assert!(started.elapsed() >= Duration::from_millis(2700), "{:?}", started.elapsed());
     assert_eq!(finals(&fast), finals(&realtime));
     assert_eq!(finals(&fast)[0][0], transcribed(SAMPLE).as_str());
-    // Two steps in 2.7 s, each told while the rest was still to come.
+    // Two steps in 2.7 s, each reported before the rest arrived.
     assert_eq!(named(&events(&realtime), "partial").len(), 2, "{}", realtime.stdout);
 }
 
@@ -457,7 +457,7 @@ fn full_pipe() -> (io::PipeReader, io::PipeWriter) {
     (reader, writer)
 }
 
-/// What a pipe holds on Linux.
+/// Capacity of a pipe on Linux.
 const CAPACITY: usize = 1 << 16;
 
 fn spawn(args: &[&str], stdout: Stdio) -> Child {

@@ -30,7 +30,7 @@ fn has_version(browser: &PathBuf) -> bool {
     status.is_ok_and(|status| status.success())
 }
 
-/// What the browser finds wrong with each page, all shown at this width, with everything unfolded.
+/// Faults that the browser finds in each page, shown at this width, with everything unfolded.
 fn faults(browser: &PathBuf, scratch: &Scratch, pages: &[(&str, String)], width: u32) -> Vec<(String, Vec<String>)> {
     let mut wrapper = String::from("<!DOCTYPE html><html><body>\n");
     for (name, html) in pages {

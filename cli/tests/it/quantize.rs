@@ -13,7 +13,7 @@ const RECORDING: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/recording
 const DEMO: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../convert/demo/demo-q8_0.gguf");
 const DEMO_CHECKPOINT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../convert/demo/checkpoint");
 const TINY_CHECKPOINT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../quant-tests/golden/tiny/checkpoint");
-/// What is said in the recording.
+/// The words of the recording.
 const WORDS: &str = "seven six nine two five go\n";
 
 fn quantize(args: &[&str]) -> command::Prepared {

@@ -1,4 +1,4 @@
-//! `qasr recipe` through the binary: what it finds, keeps, and refuses.
+//! `qasr recipe` through the binary: results, kept work, refusals.
 
 use crate::command::{Prepared, Scratch, qasr};
 use qasr_convert::Recipe;

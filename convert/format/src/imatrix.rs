@@ -15,7 +15,7 @@ use crate::types::GgmlType;
 
 /// Keys of the file.
 pub mod key {
-    /// What was recorded: names of manifests or texts (string array).
+    /// Names of the recorded manifests or texts (string array).
     pub const DATASETS: &str = "imatrix.datasets";
     /// How many pieces the recording was made of (u32).
     pub const CHUNK_COUNT: &str = "imatrix.chunk_count";
@@ -29,10 +29,10 @@ pub mod key {
 const SQUARES: &str = ".in_sum2";
 /// End of the name of the tensor with the number of rows.
 const ROWS: &str = ".counts";
-/// End of the name of the plain sums that newer files have besides; not needed here.
+/// End of the name of the plain sums that newer files also hold; not needed here.
 const PLAIN_SUMS: &str = ".in_sum";
 
-/// What was seen by one matrix.
+/// Inputs of one matrix, summed.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ColumnSums {
     /// Sum of squares of each column of what the matrix was multiplied with; finite, not negative.
@@ -44,7 +44,7 @@ pub struct ColumnSums {
 /// The sums of many matrices, and what they were taken from.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Importance {
-    /// What was recorded.
+    /// Names of the recorded manifests or texts.
     pub datasets: Vec<String>,
     /// How many pieces.
     pub chunks: u32,
@@ -218,7 +218,7 @@ fn put(path: &Path, bytes: &[u8]) -> io::Result<()> {
     replace(path, bytes)
 }
 
-/// Writes `bytes` beside `path` and then renames; what was written is removed if that fails.
+/// Writes `bytes` to a file beside `path`, then renames it; the file is removed if that fails.
 fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?.to_string_lossy();
     let beside = path.with_file_name(format!(".{name}.unfinished-{}", std::process::id()));

@@ -1,12 +1,12 @@
 //! Git LFS pointers: short texts that stand where a clone without Git LFS should have a large file.
 
-/// What a pointer begins with: the line that Git LFS writes, and the one of its first releases.
+/// First lines of a pointer: the line that Git LFS writes, and the one of its first releases.
 const BEGINNINGS: [&[u8]; 2] = [b"version https://git-lfs", b"version https://hawser"];
 
 /// How many bytes of a file decide whether it is a pointer.
 pub const DECISIVE_BYTES: usize = 24;
 
-/// What to say about a file that is a pointer, after its path and a colon.
+/// The message about a file that is a pointer, after its path and a colon.
 pub const ADVICE: &str = "is a Git LFS pointer: fetch the real file with `git lfs pull`";
 
 /// Whether a file with this beginning is a pointer.

@@ -10,7 +10,7 @@ pub struct GgmlType(u32);
 type Row = (u32, &'static str, u64, u64);
 
 /// Every type that a file of today may hold. The sizes are sums of the fields of a quantization block: a scale
-/// (2 bytes, half precision), perhaps a minimum or packed sub-scales, and the values at so many bits each.
+/// (2 bytes, half precision), perhaps a minimum or packed sub-scales, and the values with a fixed number of bits each.
 const TABLE: &[Row] = &[
     (0, "f32", 1, 4),
     (1, "f16", 1, 2),

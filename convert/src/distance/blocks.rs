@@ -70,7 +70,7 @@ impl fmt::Display for Shape {
     }
 }
 
-/// What a round trip through a type does to values of one distribution.
+/// Error of a round trip through a type, for values of one distribution.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct BlockError {
     /// The type.

@@ -34,7 +34,7 @@ pub enum TinyHead {
     Absent,
 }
 
-/// What to make.
+/// Description of the checkpoint to make.
 #[derive(Debug, Clone)]
 pub struct Spec {
     /// Equal seeds give equal files.

@@ -1,4 +1,4 @@
-//! Importance matrices: what they change and where they are named, and that no correct file is refused and no damaged
+//! Importance matrices: their effect, the keys that name them, and that no correct file is refused and no damaged
 //! one accepted because of them.
 
 use std::fs;
@@ -75,7 +75,7 @@ fn importance_changes_the_bytes_and_lowers_the_error_that_counts() {
 const REGARDING: [FileType; 6] =
     [FileType::Q4_0, FileType::Iq4Nl, FileType::Q4KM, FileType::Q5_0, FileType::Q5KM, FileType::Q6K];
 
-/// What ggml encodes without regard to it, and what is copied.
+/// Types that ggml encodes without importance, and types that are copied.
 #[test]
 fn importance_is_not_said_to_be_used_where_it_changes_nothing() {
     let dir = fresh_dir("unused_importance");
@@ -125,7 +125,7 @@ fn importance_of_one_column_does_not_make_a_correct_file_look_damaged() {
     }
 }
 
-/// What a disk or a cable could do between writing and reading back, in the file as it is before it gets its name.
+/// Damage by a disk or a cable between writing and reading back, in the file before it gets its final name.
 #[test]
 fn damage_is_found_whatever_the_importance() {
     let dir = fresh_dir("damaged");

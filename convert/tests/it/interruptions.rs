@@ -14,8 +14,8 @@ use qasr_convert::{ConvertErrorKind, ConvertOptions, FileType, Stage, convert};
 /// Directory the child works in; without it the child is not asked for.
 const DIR: &str = "QASR_TEST_CHILD_DIR";
 
-/// Not a test by itself: what the tests below run in a process of its own, to limit or to kill it. Says "half" when
-/// the second file is being written and then, if told so by `QASR_TEST_CHILD_WAITS`, waits for ever.
+/// Not a test by itself: the tests below run it in a process of its own, to limit or to kill it. Prints "half" when
+/// the second file is being written and then waits for ever, if `QASR_TEST_CHILD_WAITS` is set.
 #[test]
 #[ignore = "run by the other tests of this file"]
 fn child() {
@@ -157,7 +157,7 @@ fn neither_file_is_replaced_where_one_cannot_be() {
     }
 }
 
-/// What cannot be foreseen: the second file has no name, the first does.
+/// A failure that no check can foresee: the first file has its final name, the second has not.
 #[test]
 fn a_pair_that_was_replaced_by_half_is_said_to_be() {
     let dir = fresh_dir("half_replaced");

@@ -97,7 +97,7 @@ fn values_below_sixteen_bits_are_rounded_twice_and_counted() {
     assert_eq!(values(&both(&dir, "out", "q8_0")[0], name), values(&both(&dir, "again", "f32")[0], name));
 }
 
-/// What other writers do differently: extents of 1 left out, their own alignment, a head stored twice, vectors in half
+/// Differences of other writers: extents of 1 left out, their own alignment, a head stored twice, vectors in half
 /// precision, no key of ours.
 #[test]
 fn pairs_of_other_writers_are_read() {

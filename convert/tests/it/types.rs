@@ -193,7 +193,7 @@ fn a_head_that_differs_in_one_value_is_kept() {
     assert_eq!(run(&dir, FileType::F16).expect("convert").head, Head::Written);
 }
 
-/// What conversion depends on; the model card is not among them.
+/// Files that a conversion depends on; the model card is not one of them.
 const SOURCE_FILES: [&str; 7] = [
     "config.json",
     "generation_config.json",

@@ -1,4 +1,4 @@
-//! Scoring: what two texts may differ in, where they differ, and how sure a rate is.
+//! Scoring: differences that normalisers ignore, places of differences, and intervals of rates.
 
 use qasr::text::Language;
 use qasr_measure::scoring::{
@@ -290,7 +290,7 @@ fn long_texts_are_aligned_in_little_memory() {
     assert!(grown < 8_000, "{grown} kB");
 }
 
-/// Most memory held so far, where the system tells; else 0, and nothing is compared.
+/// Peak memory so far, where the system reports it; else 0, and nothing is compared.
 fn peak_kilobytes() -> usize {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap_or_default();

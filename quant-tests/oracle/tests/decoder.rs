@@ -129,7 +129,7 @@ fn a_rollback_forgets_and_repeats() {
         assert!(apart <= RESHAPED, "{name}: the same prompt after a rollback differs by {apart:.1e}");
         assert_eq!(greedy(&mut *session), tokens, "{name}: greedy tokens after a rollback");
 
-        // Back again, and on with something else: what was forgotten must leave no trace.
+        // Truncate and continue with other tokens: the removed ones must leave no trace.
         session.truncate(kept);
         let branch = [7, 99, 201, 13, 250];
         session.append(&[Input::Tokens(&branch)], 1).unwrap();

@@ -46,7 +46,7 @@ fn audio_tokens(chunks: &MtmdInputChunks) -> Vec<usize> {
     all.filter(|chunk| chunk.chunk_type() == MtmdInputChunkType::Audio).map(|chunk| chunk.n_tokens()).collect()
 }
 
-/// Evaluates a clip in a fresh context; returns the logits behind the prompt.
+/// Evaluates a clip in a fresh context; returns the logits after the prompt.
 fn evaluate<'a>(mtmd: &mut MtmdContext, model: &'a LlamaModel, samples: &[f32]) -> (LlamaContext<'a>, Vec<f32>) {
     let chunks = chunks(mtmd, samples);
     let mut decoder = context(model, CacheType::F16);
@@ -81,7 +81,7 @@ fn our_pair_opens_and_takes_audio() {
         assert_eq!(low, again, "{name}: one sound, twice");
         let apart = common::distance(&low, &high);
         assert!(apart > 1e-4, "{name}: another sound gives the same logits: the audio is not used ({apart:.1e})");
-        // Memory can be cut back behind the audio, whichever the architecture.
+        // The memory can be truncated after the audio, with either architecture.
         decoder.kv_cache_seq_rm(0, Some(20), None).unwrap();
         say(&format!(
             "mtmd, {name}: 1 s is 26 tokens, 8 s is 104 + 13; first token {first}; another sound {apart:.1e} away"

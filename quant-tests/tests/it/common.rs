@@ -164,7 +164,7 @@ impl Checks {
         self.over.extend(self.limits.check(measure, value, place).err());
     }
 
-    /// What was over its limit.
+    /// Values over their limits.
     pub fn over(self) -> Vec<String> {
         self.over
     }

@@ -1,4 +1,4 @@
-//! Depth 1: what a round trip through every type does to values of known distributions.
+//! Depth 1: errors of a round trip through every type, for values of known distributions.
 
 use crate::common::Checks;
 use qasr_convert::distance::blocks;
@@ -19,7 +19,7 @@ fn every_type_stays_within_its_limits() {
     checks.finish();
 }
 
-/// The limits are near enough to tell a type from the next better one.
+/// The limits are tight enough to separate a type from the next better one.
 #[test]
 fn a_type_with_fewer_bits_is_over_the_limit_of_its_neighbour() {
     for (kind, better) in [("q4_0", "q4_k"), ("q4_k", "q5_0"), ("q5_0", "q5_k"), ("q5_k", "q6_k"), ("q6_k", "q8_0")] {

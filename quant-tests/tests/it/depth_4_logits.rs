@@ -1,4 +1,4 @@
-//! Depth 4: what every type expects along given texts, beside what the f16 pair expects there.
+//! Depth 4: token probabilities of every type along given texts, compared with those of the f16 pair.
 
 use crate::common::{
     Checks, KINDS, KINDS_OF_REAL_WIDTHS, change_scales, convert, demo_checkpoint, heldout, of_real_widths, open,

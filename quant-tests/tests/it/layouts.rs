@@ -17,7 +17,7 @@ const COSINE: f64 = 0.999_999;
 /// Greedy tokens compared.
 const TOKENS: usize = 8;
 
-/// What a model makes of a clip: rows of the encoder, logits of the first step, greedy tokens.
+/// A model's results for a clip: rows of the encoder, logits of the first step, greedy tokens.
 struct Heard {
     rows: Vec<f32>,
     logits: Vec<f32>,

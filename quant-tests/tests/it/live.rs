@@ -108,7 +108,7 @@ fn models() -> Vec<(&'static str, tempfile::TempDir, Model, Options)> {
         .collect()
 }
 
-/// What a stream told.
+/// Events of a stream.
 #[derive(Default)]
 struct Heard {
     partials: Vec<Partial>,

@@ -89,7 +89,7 @@ fn live(model: &Model, audio: &Pcm16k, reuse: Reuse) -> (Vec<Partial>, Vec<Final
     (partials, finals)
 }
 
-/// What has to be equal of two segments.
+/// The parts of two segments that have to be equal.
 fn parts(segment: &Segment) -> (u64, u64, &str, &[u32]) {
     (segment.start.0, segment.end.0, &segment.text, &segment.tokens)
 }

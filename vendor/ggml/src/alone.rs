@@ -70,7 +70,7 @@ impl Alone {
         None
     }
 
-    /// From the next pass on, every row as if it came alone, or the fastest kernels for so many.
+    /// From the next pass on, each row is computed as if it came alone (`true`), or all rows by the fastest kernels (`false`).
     pub(crate) fn set(&self, alone: bool) {
         // SAFETY: the backend belongs to the context, which outlives this switch, and is not computing: the session
         // that holds both is borrowed for every pass.

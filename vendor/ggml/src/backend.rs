@@ -99,7 +99,7 @@ impl Raw {
         unsafe { sys::ggml_backend_cpu_set_threadpool(self.0.as_ptr(), pool) };
     }
 
-    /// Computes a graph with so many of the pool's threads. Only for [`Threads::run`], and for graphs whose every leaf
+    /// Computes a graph with this number of the pool's threads. Only for [`Threads::run`], and for graphs whose every leaf
     /// has data.
     pub(crate) fn compute(&self, graph: *mut sys::ggml_cgraph, threads: i32) -> sys::ggml_status {
         // SAFETY: a live CPU backend; the count is positive.

@@ -62,7 +62,7 @@ impl UncheckedFile {
     ///   tensors are all those of that architecture and no others, with the shapes that its sizes demand, in types of
     ///   [`crate::COMPUTABLE`], inside the file; and it has no keys that llama.cpp would obey beyond those checked.
     /// - Nobody writes to it or shortens it while it is in use. To replace a file by another with the same name is
-    ///   harmless: what was mapped stays.
+    ///   harmless: the mapped pages stay.
     ///
     /// Where this is untrue, the process may end. No type can hold anybody to it.
     pub fn vouch(self) -> Result<CheckedFile> {

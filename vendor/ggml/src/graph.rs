@@ -10,7 +10,7 @@ use std::marker::PhantomData;
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// What a node is, as far as it limits where it may be used. Lifetimes keep a node from outliving its home; they do
+/// The kind of a node, which limits where it may be used. Lifetimes keep a node from outliving its home; they do
 /// not keep two arenas apart, so nodes carry the number of theirs.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Kind {
@@ -94,7 +94,7 @@ impl Node<'_> {
     }
 }
 
-/// Places a graph needs for so many nodes: each has at most two operands that are weights, which count as well.
+/// Places that a graph with this number of nodes needs: each has at most two operands that are weights, which count as well.
 fn graph_size(max_nodes: usize) -> usize {
     2 * max_nodes + 1
 }
@@ -497,7 +497,7 @@ mod tests {
         assert_eq!(values, [1., 3., 5., 2., 4., 6.]);
     }
 
-    /// What lies on the way must not be overwritten by what comes after it.
+    /// Intermediate results that are read later must not be overwritten.
     #[test]
     fn several_outputs_are_all_there_at_the_end() {
         let arena = Arena::new(8).expect("arena");

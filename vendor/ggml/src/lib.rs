@@ -48,7 +48,7 @@ pub const COMPUTABLE: [u32; 10] = [
     sys::GGML_TYPE_IQ4_NL,
 ];
 
-/// What C refused, or what would have ended the process had C seen it: one phrase, lower case.
+/// A request that C refused, or that would have aborted the process inside C: one phrase, lower case.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Error(pub String);
 

@@ -88,7 +88,7 @@ impl Model {
 }
 
 /// llama.cpp's evaluation callback. Asked before an operation whether its result is wanted, it says yes to products with
-/// a weight; told that such a one is done, it hands the other operand to the [`Watch`] that `watch` points to.
+/// a weight; when such a product is done, it hands the other operand to the [`Watch`] that `watch` points to.
 ///
 /// SAFETY: `tensor` must be a node of the graph being computed, with its operands, and `watch` point to a live [`Watch`].
 unsafe extern "C" fn report_products(tensor: *mut sys::ggml_tensor, ask: bool, watch: *mut c_void) -> bool {
@@ -115,7 +115,7 @@ unsafe extern "C" fn report_products(tensor: *mut sys::ggml_tensor, ask: bool, w
     // SAFETY: as above.
     let bytes = unsafe { sys::ggml_nbytes(rows) };
     let mut values = vec![0f32; bytes / size_of::<f32>()];
-    // SAFETY: the operand was computed, is contiguous f32 and has exactly so many bytes.
+    // SAFETY: the operand was computed, is contiguous f32 and has exactly this number of bytes.
     unsafe { sys::ggml_backend_tensor_get(rows, values.as_mut_ptr().cast(), 0, bytes) };
     // SAFETY: the session keeps the watch for as long as the context lives.
     let watch = unsafe { &*watch.cast::<Watch>() };
@@ -167,7 +167,7 @@ pub enum CacheType {
     Q8_0,
 }
 
-/// What a session needs to know in advance.
+/// Sizes and types that a session is opened with.
 #[derive(Clone)]
 pub struct SessionOptions {
     /// Positions it can hold.
@@ -180,7 +180,7 @@ pub struct SessionOptions {
     pub threads: Arc<Threads>,
     /// Storage of the attention cache.
     pub cache: CacheType,
-    /// Most rows of one [`Session::append_each`]: what [`crate::weights::rows_alike`] allows for every matrix.
+    /// Most rows of one [`Session::append_each`]: the number that [`crate::weights::rows_alike`] allows for every matrix.
     pub each_at_once: usize,
     /// Who watches the products, if anybody.
     pub watch: Option<Watch>,
@@ -190,7 +190,7 @@ pub struct SessionOptions {
 /// once for every product.
 pub type Watch = Arc<dyn Fn(&str, usize, &[f32]) + Send + Sync>;
 
-/// What goes into the decoder next, in order.
+/// The next input of the decoder, in order.
 #[derive(Debug, Clone, Copy)]
 pub enum Input<'a> {
     /// Token ids, each below the vocabulary.
@@ -216,7 +216,7 @@ pub struct Session {
     entries: usize,
     outputs: usize,
     threads: Arc<Threads>,
-    /// What the context's callback points to: it stays in its place for as long as the context lives.
+    /// The target of the context's callback pointer: it stays in its place for as long as the context lives.
     _watch: Option<Arc<Watch>>,
 }
 
@@ -308,14 +308,14 @@ impl Session {
         self.position
     }
 
-    /// Puts everything given behind what is there, in one pass, and computes the logits that follow each of the last
+    /// Appends all inputs to the sequence in one pass, and computes the logits that follow each of the last
     /// `outputs` positions. Errors: a token outside the vocabulary, part of a row, more than the context holds, more
     /// outputs than positions or than [`SessionOptions::outputs_at_once`]; the session is then as before.
     pub fn append(&mut self, inputs: &[Input<'_>], outputs: usize) -> Result<()> {
         self.process(inputs, outputs, false)
     }
 
-    /// Puts tokens behind what is there, in one pass that computes each of them as if it came alone, and the logits that
+    /// Appends tokens to the sequence in one pass that computes each of them as if it came alone, and the logits that
     /// follow each: what is computed is the same, bit for bit, however the tokens are divided into such passes. Errors:
     /// as [`Session::append`], and more tokens than [`Session::each_at_once`].
     pub fn append_each(&mut self, ids: &[u32]) -> Result<()> {

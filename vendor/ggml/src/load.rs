@@ -34,7 +34,7 @@ impl Spell {
     }
 }
 
-/// What the graphs of one pool of threads went through.
+/// History of the graphs that one thread pool computed.
 #[derive(Debug)]
 pub(crate) struct Load {
     limit: usize,

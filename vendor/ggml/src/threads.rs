@@ -87,7 +87,7 @@ impl Threads {
         self.limit
     }
 
-    /// What a context or backend is given once, before its first graph; null where there is no pool. Whoever uses it
+    /// The pool's pointer, which a context or backend gets once, before its first graph; null where there is no pool. Whoever uses it
     /// must keep `self`, and compute inside [`Self::run`] only.
     pub(crate) fn raw(&self) -> sys::ggml_threadpool_t {
         self.pool.as_ref().map_or(ptr::null_mut(), |pool| pool.raw.0.as_ptr())
@@ -113,7 +113,7 @@ impl Threads {
 /// How many of `wanted` threads the system lets this process start: ggml ends the process when it gets fewer than it
 /// wants. They are all started before the first may end.
 fn startable(wanted: usize) -> usize {
-    /// What a thread of ggml's takes of the address space on most systems.
+    /// Address space of one ggml thread on most systems.
     const STACK: usize = 8 << 20;
     let mut started = Vec::new();
     for _ in 0..wanted {
@@ -175,7 +175,7 @@ mod clock {
     struct Clock(libc::clockid_t);
 
     impl Clock {
-        /// What it shows; `None` once its thread has ended.
+        /// The clock's value; `None` once its thread has ended.
         fn read(&self) -> Option<Duration> {
             let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
             // SAFETY: the target is a live timespec; an unknown clock is an error, not undefined.
@@ -184,7 +184,7 @@ mod clock {
         }
     }
 
-    /// What every thread of the pool is asked to do: name its clock, and spin until a moment.
+    /// A task for every thread of the pool: name its clock, and spin until a given moment.
     struct Orders {
         start: Instant,
         /// In nanoseconds after `start`.

@@ -37,7 +37,7 @@ pub struct Weights {
     _map: Mmap,
 }
 
-// SAFETY: nothing behind these pointers changes after `map` returns. Building a graph writes names into tensors that
+// SAFETY: nothing that these pointers point to changes after `map` returns. Building a graph writes names into tensors that
 // have none, so `Context::describe` gives every tensor its name.
 unsafe impl Send for Weights {}
 // SAFETY: as above.

@@ -97,7 +97,7 @@ fn a_convolution_has_numbers_that_ggml_can_hold() {
     assert!(arena.im2col(kernel, large, 1 << 14, 1).is_err());
 }
 
-/// U4. Any product was accepted; that of two results can have so many values that their bytes wrap around.
+/// U4. Any product was accepted; the product of two results can have more values than its size in bytes can express.
 #[test]
 fn a_product_of_products_has_bounds() {
     let arena = Arena::new(16).expect("arena");
@@ -211,7 +211,7 @@ fn an_output_is_no_view() {
     assert_eq!(executor().run(&arena, &[(a, &[1.0; 64])], copy).expect("runs"), [2.0; 64]);
 }
 
-/// The allocator kept a plan without memory behind it, and the next graph wrote there: a segmentation fault. In a process
+/// The allocator kept a plan without memory, and the next graph wrote there: a segmentation fault. In a process
 /// of its own, which may have little memory.
 #[test]
 #[cfg(target_os = "linux")]
@@ -372,7 +372,7 @@ fn many_share_one_pool() {
     });
 }
 
-/// What is stored may be anything; reading it back never leaves the slice.
+/// Stored bytes may be anything; reading them back never leaves the slice.
 #[test]
 fn any_bytes_are_read_back() {
     for kind in 0..64 {

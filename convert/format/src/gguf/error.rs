@@ -3,7 +3,7 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-/// A file that cannot be read or is not a well-formed GGUF file. Displays as one sentence: file, place, what is wrong.
+/// A file that cannot be read or is not a well-formed GGUF file. Displays as one sentence: file, place, fault.
 #[derive(Debug, Clone)]
 pub struct GgufError {
     path: PathBuf,
@@ -13,7 +13,7 @@ pub struct GgufError {
     is_foreign: bool,
 }
 
-/// What is said of every damaged file.
+/// The remedy for every damaged file.
 pub(super) const DAMAGED: &str = "cut off or damaged";
 
 impl GgufError {

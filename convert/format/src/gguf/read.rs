@@ -17,7 +17,7 @@ use crate::types::GgmlType;
 /// Largest alignment accepted.
 const MAX_ALIGNMENT: u32 = 1 << 20;
 
-/// One tensor of a file: what it is and where its data lies.
+/// One tensor of a file: name, type, shape, and the place of its data.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TensorInfo {
     pub name: String,

@@ -53,7 +53,7 @@ fn what_is_written_is_read_and_nothing_is_left_beside_it() {
     assert_eq!(fs::read_dir(&folder.0).expect("list").count(), 1);
 }
 
-/// Output that is piped on or thrown away: what stands there is written into and stays what it is.
+/// Output to a pipe or device: it is written into, never replaced by a file.
 #[cfg(unix)]
 #[test]
 fn pipes_and_devices_are_written_into() {

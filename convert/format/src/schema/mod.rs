@@ -53,7 +53,7 @@ impl Arch {
     }
 }
 
-/// Keys of the decoder file, behind the architecture ([`Arch::key`]).
+/// Keys of the decoder file, after the architecture's prefix ([`Arch::key`]).
 pub mod decoder {
     pub const BLOCK_COUNT: &str = "block_count";
     pub const CONTEXT_LENGTH: &str = "context_length";
@@ -88,7 +88,7 @@ pub mod tokenizer {
     pub const PRE_VALUE: &str = "qwen2";
 }
 
-/// What a row of the vocabulary is, as [`tokenizer::TOKEN_TYPE`] says it.
+/// Kinds of vocabulary rows, values of [`tokenizer::TOKEN_TYPE`].
 pub mod token_type {
     pub const NORMAL: i32 = 1;
     pub const CONTROL: i32 = 3;
@@ -133,7 +133,7 @@ pub mod own {
     pub const RECIPE_TYPES: &str = "qasr.recipe.types";
     /// Text of the recipe file, where the recipe is more than a name of a type.
     pub const RECIPE_TEXT: &str = "qasr.recipe.text";
-    /// What was measured with the recipe (string array of "what value").
+    /// Measured cost of the recipe (string array, each "measure value").
     pub const RECIPE_COST: &str = "qasr.recipe.cost";
     /// End tokens (i32 array), from the checkpoint's generation settings.
     pub const END_TOKENS: &str = "qasr.end_token_ids";
@@ -141,7 +141,7 @@ pub mod own {
     pub const LANGUAGES: &str = "qasr.languages";
     /// Longest stretch of audio to decode at once, in seconds (f32); for models trained on short audio.
     pub const SEGMENT_SECONDS: &str = "qasr.segment_seconds";
-    /// What [`SEGMENT_SECONDS`] can be: shorter is no utterance, longer is more than the model is made for.
+    /// Allowed range of [`SEGMENT_SECONDS`]: shorter is no utterance, longer is more than the model is made for.
     pub const SEGMENT_SECONDS_RANGE: std::ops::RangeInclusive<f32> = 1.0..=1200.0;
     /// Half a conv chunk, in mel frames (the checkpoint's `n_window`), in the mmproj file.
     pub const N_WINDOW: &str = "qasr.audio.n_window";
@@ -149,11 +149,11 @@ pub mod own {
     pub const N_WINDOW_INFER: &str = "qasr.audio.n_window_infer";
 }
 
-/// What llama-quantize says about the importance matrix it used; we say it in the same words.
+/// Keys that llama-quantize writes about the importance matrix it used; we write the same.
 pub mod importance {
     /// Name of the importance matrix file.
     pub const FILE: &str = "quantize.imatrix.file";
-    /// What it was recorded from (one string).
+    /// Its source recordings or texts (one string).
     pub const DATASET: &str = "quantize.imatrix.dataset";
     /// Matrices it holds (u32).
     pub const ENTRIES: &str = "quantize.imatrix.entries_count";

@@ -51,7 +51,7 @@ pub mod encoder_layer_part {
     pub const FFN_DOWN: &str = "ffn_down";
 }
 
-/// What of a part: its weight or its bias.
+/// Weight or bias of a part.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Which {
     Weight,

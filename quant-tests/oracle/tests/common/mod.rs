@@ -126,7 +126,7 @@ impl<'a> Oracle<'a> {
         Self { context: context(model, cache), position: 0, last: 0 }
     }
 
-    /// Decodes tokens behind what is there, in one batch.
+    /// Appends tokens to the sequence and decodes them in one batch.
     pub fn append(&mut self, tokens: &[u32]) {
         let mut batch = LlamaBatch::new(tokens.len(), 1);
         for (index, id) in tokens.iter().enumerate() {
@@ -144,7 +144,7 @@ impl<'a> Oracle<'a> {
     }
 }
 
-/// The largest logit's token, written apart from the program's own so that one checks the other.
+/// The largest logit's token, written independently of the program's own function, so that one checks the other.
 pub fn largest(logits: &[f32]) -> u32 {
     assert!(logits.iter().all(|logit| logit.is_finite()), "a logit is not a number");
     let best = (0..logits.len()).max_by(|a, b| logits[*a].total_cmp(&logits[*b]).then(b.cmp(a)));

@@ -1,4 +1,4 @@
-//! whisper.cpp behind the flags of its own whisper-cli that `qasr compare` uses: one recording in, its text on standard
+//! whisper.cpp with the flags of its own whisper-cli that `qasr compare` uses: one recording in, its text on standard
 //! output, each segment as soon as it is there.
 
 use std::io::{self, Write};
@@ -23,7 +23,7 @@ usage: whisper-cli -m MODEL -f FILE [-t N] [-l LANG] [-bs N] [-bo N] [-nf] [-nfa
   -ng, --no-gpu          accepted: there is no GPU in this build
        --version         version of whisper.cpp, and what it was built for";
 
-/// What was typed.
+/// The parsed command line.
 struct Options {
     model: PathBuf,
     recording: PathBuf,

@@ -58,7 +58,7 @@ fn parse(arguments: &[String]) -> Result<(Shape, &str, Storage, u64), (u8, Strin
     Ok((shape, path, storage, seed))
 }
 
-/// Writes under another name in the same folder first: an interrupted run leaves no half model behind.
+/// Writes under another name in the same folder first: an interrupted run leaves no half model.
 fn write_beside(path: &Path, content: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
     let part = path.with_extension("part");
     let mut file = BufWriter::new(File::create(&part)?);

@@ -2,7 +2,7 @@
 
 /// Bins of a spectrum over 400 samples.
 pub const BINS: u32 = 201;
-/// Words that the file has to name; whisper.cpp makes up the special ones behind them.
+/// Words that the file has to name; whisper.cpp makes up the special ones after them.
 pub const WORDS: u32 = 50_257;
 
 /// A model's hyperparameters.
@@ -50,7 +50,7 @@ impl Shape {
         Some(Self { vocabulary: 51_865, audio_positions: 1500, text_positions: 448, width, heads, layers, mels: 80 })
     }
 
-    /// The ten numbers behind the magic.
+    /// The ten numbers after the magic.
     pub fn header(&self) -> [u32; 10] {
         let Self { vocabulary, audio_positions, text_positions, width, heads, layers, mels } = *self;
         [vocabulary, audio_positions, width, heads, layers, text_positions, width, heads, layers, mels]

@@ -11,7 +11,7 @@ pub enum Storage {
     Q8_0,
 }
 
-/// The largest value, about: what linear layers of these widths are started with.
+/// The largest value, roughly the initial range of linear layers of these widths.
 const LARGEST: f32 = 0.035;
 /// Values in a quantized block.
 const BLOCK: u64 = 32;
