@@ -7,6 +7,7 @@ use super::listen::args::{ListenArgs, ReplayArgs};
 use super::output::Format;
 use super::quant_report::QuantReportArgs;
 use super::quantize::QuantizeArgs;
+use super::real_model;
 use super::recipe::RecipeArgs;
 use super::shared::{ModelArgs, RawArgs, TextArgs};
 use super::types::{TypeArgs, parse_file_type};
@@ -17,7 +18,7 @@ use std::path::PathBuf;
 
 /// Speech to text with Qwen3-ASR, on the CPU, offline.
 #[derive(Debug, Parser)]
-#[command(name = "qasr", disable_version_flag = true, after_help = EXAMPLES, max_term_width = 110)]
+#[command(name = "qasr", disable_version_flag = true, after_help = notes(), max_term_width = 110)]
 pub struct Cli {
     /// Print version, revision, the native library and the CPU features in use
     #[arg(short = 'V', long, action = ArgAction::SetTrue)]
@@ -84,6 +85,14 @@ The pair also opens in llama.cpp's own tools.
 Examples:
   qasr convert Qwen3-ASR-0.6B/ --type q4_k_m --encoder-type q8_0 -o models/
   qasr convert Qwen3-ASR-0.6B/ --recipe balanced --imatrix importance.gguf -o models/";
+
+fn convert_notes() -> String {
+    format!("{}\n\n{CONVERT_NOTES}", real_model::help())
+}
+
+fn notes() -> String {
+    format!("{EXAMPLES}\n\n{}", real_model::help())
+}
 
 /// Turn recordings into text
 #[derive(Debug, Args)]
@@ -193,7 +202,7 @@ pub struct TranscribeArgs {
 
 /// Turn a published checkpoint into a pair of model files
 #[derive(Debug, Args)]
-#[command(after_help = CONVERT_NOTES, arg_required_else_help = true)]
+#[command(after_help = convert_notes(), arg_required_else_help = true)]
 pub struct ConvertArgs {
     /// The checkpoint's directory
     #[arg(value_name = "CHECKPOINT_DIR")]

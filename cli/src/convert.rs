@@ -3,12 +3,16 @@
 use super::args::ConvertArgs;
 use super::exit::Exit;
 use super::messages::{self, Messages};
-use super::types;
+use super::{real_model, types};
 use qasr_convert::{Arch, ConvertError, ConvertOptions, Progress, Stage, convert};
 
 /// Runs the subcommand.
 pub fn run(args: &ConvertArgs) -> Exit {
     let messages = Messages::new(args.no_prints, false);
+    if let Some(repository) = real_model::repository(&args.checkpoint) {
+        messages.error(real_model::not_downloaded(repository));
+        return Exit::BadModel;
+    }
     let mut show =
         |progress: Progress<'_>| messages.progress(stage_name(progress.stage), progress.done, progress.total);
     let result = options(args).and_then(|options| convert(&options, &mut show));

@@ -3,6 +3,7 @@
 use super::args::InspectArgs;
 use super::exit::Exit;
 use super::messages::{self, Messages};
+use super::real_model;
 use qasr::audio::{AudioTrack, ReadOptions, Survey, survey};
 use std::io::Read;
 use std::path::Path;
@@ -12,6 +13,9 @@ const MAX_LINE_CHARS: usize = 200;
 
 /// Runs the subcommand.
 pub fn run(args: &InspectArgs) -> Exit {
+    if let Some(repository) = real_model::repository(&args.file) {
+        return Messages::default().failure(&qasr::Error::model(real_model::not_downloaded(repository)));
+    }
     if !is_model(&args.file)
         && let Some(result) = survey(&args.file, &ReadOptions::default()).transpose()
     {

@@ -20,6 +20,7 @@ mod messages;
 mod output;
 mod quant_report;
 mod quantize;
+mod real_model;
 mod recipe;
 mod shared;
 mod spelling;

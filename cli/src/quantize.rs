@@ -2,6 +2,7 @@
 
 use super::exit::Exit;
 use super::messages::{self, Messages};
+use super::real_model;
 use super::types::{self, TypeArgs, parse_file_type};
 use clap::Args;
 use qasr::ModelFiles;
@@ -95,6 +96,10 @@ fn options(args: &QuantizeArgs, messages: &Messages) -> Result<QuantizeOptions, 
         ));
         return Err(Exit::Usage);
     };
+    if let Some(repository) = real_model::repository(&args.input) {
+        messages.error(real_model::not_downloaded(repository));
+        return Err(Exit::BadModel);
+    }
     let files = match &args.mmproj {
         Some(encoder) => ModelFiles::with_encoder(&args.input, encoder),
         None => ModelFiles::find(&args.input),

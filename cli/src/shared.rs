@@ -2,6 +2,7 @@
 
 use super::messages::Messages;
 use super::output::ModelSummary;
+use super::real_model;
 use clap::{Args, ValueEnum};
 use qasr::audio::RawFormat;
 use qasr::endpoint::Detector;
@@ -116,8 +117,9 @@ impl ModelArgs {
             Some(files) => Model::open(files, &options)?,
             None => {
                 messages.note(format_args!(
-                    "no model given (-m): using {}; how to get a real one: `qasr convert --help`",
-                    demo::DESCRIPTION
+                    "no model given (-m): using {}; a real one: {}",
+                    demo::DESCRIPTION,
+                    real_model::short()
                 ));
                 Model::open_demo(&options)?
             }
@@ -128,6 +130,9 @@ impl ModelArgs {
 
     /// The files of the model; `None` for the embedded demo model.
     pub fn files(&self) -> Result<Option<ModelFiles>> {
+        if let Some(repository) = self.model.as_deref().and_then(real_model::repository) {
+            return Err(Error::model(real_model::not_downloaded(repository)));
+        }
         match (&self.model, &self.mmproj) {
             (None, _) => Ok(None),
             (Some(model), None) => ModelFiles::find(model).map(Some),

@@ -2,6 +2,7 @@
 //! names that `args` knows, flags that already describe what `qasr` does are dropped, and flags that it cannot honour
 //! are refused with a sentence. `qasr transcribe` takes those of whisper-cli, `qasr listen` those of whisper-stream.
 
+use super::real_model;
 use std::ffi::{OsStr, OsString};
 
 /// What becomes of flags.
@@ -138,11 +139,29 @@ fn tables(subcommand: &OsStr) -> &'static [&'static Table] {
     }
 }
 
+/// llama.cpp's flags for a model from the network. Without this, `-hf` would be `-h` and `-f`.
+const DOWNLOADS: [&str; 3] = ["-hf", "-hfr", "--hf-repo"];
+
+/// The sentence about one of [`DOWNLOADS`], where one was typed.
+fn download(argv: &[OsString]) -> Option<String> {
+    let typed = |arg: &OsString| arg.to_str().map(str::to_owned);
+    let mut args = argv.iter().take_while(|arg| *arg != "--").map(typed);
+    let (flag, value) = args.by_ref().flatten().find_map(|arg| {
+        let (flag, value) = arg.split_once('=').map_or((&*arg, None), |(flag, value)| (flag, Some(value)));
+        DOWNLOADS.contains(&flag).then(|| (flag.to_owned(), value.map(str::to_owned)))
+    })?;
+    let value = value.or_else(|| args.next().flatten());
+    Some(format!("`{flag}` cannot be honoured: {}", real_model::instead_of_download(value.as_deref())))
+}
+
 /// `argv` with every foreign spelling replaced by the long name.
 ///
 /// # Errors
 /// One sentence about the first flag that cannot be honoured.
 pub fn to_long_forms(argv: Vec<OsString>) -> Result<Vec<OsString>, String> {
+    if let Some(sentence) = download(&argv) {
+        return Err(sentence);
+    }
     let tables = tables(argv.get(1).map_or(OsStr::new(""), OsString::as_os_str));
     if tables.is_empty() {
         return Ok(argv);
@@ -218,6 +237,21 @@ mod tests {
         assert_eq!(long(&["--", "-tr"]).unwrap(), ["--", "-tr"]);
         let argv: Vec<OsString> = ["qasr", "convert", "-ot"].iter().map(OsString::from).collect();
         assert_eq!(to_long_forms(argv.clone()).unwrap(), argv);
+    }
+
+    #[test]
+    fn a_download_is_refused_wherever_it_stands_and_is_no_call_for_help() {
+        let refused = |typed: &[&str]| to_long_forms(typed.iter().map(OsString::from).collect());
+        for typed in [
+            &["qasr", "-hf", "Qwen/Q"][..],
+            &["qasr", "transcribe", "-hf=Qwen/Q"],
+            &["qasr", "eval", "--hf-repo", "Qwen/Q:q8_0"],
+        ] {
+            let sentence = refused(typed).unwrap_err();
+            assert!(sentence.contains("hf download Qwen/Q --local-dir Q`"), "{sentence}");
+        }
+        assert!(refused(&["qasr", "transcribe", "-hf"]).is_err());
+        assert!(refused(&["qasr", "transcribe", "--", "-hf"]).is_ok());
     }
 
     #[test]

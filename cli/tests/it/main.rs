@@ -19,6 +19,7 @@ mod cli_models;
 mod compare;
 mod containers;
 mod eval;
+mod first_tries;
 mod imatrix;
 mod incremental;
 mod listen;
