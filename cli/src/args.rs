@@ -10,10 +10,10 @@ use super::quantize::QuantizeArgs;
 use super::real_model;
 use super::recipe::RecipeArgs;
 use super::shared::{ModelArgs, RawArgs, TextArgs};
-use super::types::{TypeArgs, parse_file_type};
+use super::types::{TypeArgs, Wanted, parse_wanted};
+use clap::builder::{PathBufValueParser, TypedValueParser};
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use qasr::audio::{Channel, Decoder};
-use qasr_convert::FileType;
 use std::path::PathBuf;
 
 /// Speech to text with Qwen3-ASR, on the CPU, offline.
@@ -21,7 +21,7 @@ use std::path::PathBuf;
 #[command(name = "qasr", disable_version_flag = true, after_help = notes(), max_term_width = 110)]
 pub struct Cli {
     /// Print version, revision, the native library and the CPU features in use
-    #[arg(short = 'V', long, action = ArgAction::SetTrue)]
+    #[arg(short = 'V', short_alias = 'v', long, action = ArgAction::SetTrue)]
     pub version: bool,
 
     #[command(subcommand)]
@@ -103,7 +103,7 @@ fn notes() -> String {
 )]
 pub struct TranscribeArgs {
     /// Recordings; `-` reads one from standard input
-    #[arg(value_name = "FILE", required_unless_present = "files_by_flag")]
+    #[arg(value_name = "FILE", required_unless_present_any = ["files_by_flag", "list_languages"])]
     pub files: Vec<PathBuf>,
 
     /// A recording, as whisper-cli takes it; may be repeated, and comes before those without a flag
@@ -150,6 +150,10 @@ pub struct TranscribeArgs {
     #[command(flatten)]
     pub text: TextArgs,
 
+    /// Print the languages of the model and end
+    #[arg(long, help_heading = "Text")]
+    pub list_languages: bool,
+
     /// Write FILE.txt [also -otxt]
     #[arg(long, help_heading = "Output files")]
     pub output_txt: bool,
@@ -183,7 +187,7 @@ pub struct TranscribeArgs {
     pub output_format: Vec<FormatSet>,
 
     /// Folder for the output files, made if there is none [default: that of each recording]
-    #[arg(long, value_name = "DIR", alias = "output_dir", help_heading = "Output files")]
+    #[arg(short, long, value_name = "DIR", alias = "output_dir", value_parser = PathBufValueParser::new().try_map(folder), help_heading = "Output files")]
     pub output_dir: Option<PathBuf>,
 
     /// Name without extension, once per recording, instead of the recording's own; with a slash at its end a folder; `-`
@@ -208,9 +212,11 @@ pub struct ConvertArgs {
     #[arg(value_name = "CHECKPOINT_DIR")]
     pub checkpoint: PathBuf,
 
-    /// Type of the decoder's weights: f32, f16, bf16, q8_0, q6_k, q5_k_m, q5_0, q4_k_m, q4_0, iq4_nl
-    #[arg(long = "type", value_name = "TYPE", value_parser = parse_file_type, required_unless_present = "recipe")]
-    pub decoder_type: Option<FileType>,
+    /// Type of the weights, or a recipe [default: q8_0]
+    ///
+    /// Types: f32, f16, bf16, q8_0, q6_k, q5_k_m, q5_0, q4_k_m, q4_0, iq4_nl. Recipes: small, balanced, safe, or a file.
+    #[arg(long = "type", value_name = "TYPE|RECIPE", value_parser = parse_wanted)]
+    pub decoder_type: Option<Wanted>,
 
     #[command(flatten)]
     pub types: TypeArgs,
@@ -289,6 +295,18 @@ fn parse_channel(typed: &str) -> Result<ChannelChoice, String> {
         ("right", _) => Ok(ChannelChoice(Channel::Only(1))),
         (_, Ok(number @ 1..)) => Ok(ChannelChoice(Channel::Only(number - 1))),
         _ => Err("use a number from 1, left, right or mix".to_owned()),
+    }
+}
+
+/// The folder for output files: the name of a file is refused, since other tools take one behind `-o`.
+fn folder(path: PathBuf) -> Result<PathBuf, String> {
+    let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
+    match Format::ALL.iter().find(|format| format.extension() == extension) {
+        Some(format) if !path.is_dir() && !path.to_string_lossy().ends_with(std::path::is_separator) => {
+            let base = path.with_extension("");
+            Err(format!("this names a folder; for one file: `-o{} -of {}`", format.extension(), base.display()))
+        }
+        _ => Ok(path),
     }
 }
 

@@ -13,6 +13,10 @@ pub fn run(args: &ConvertArgs) -> Exit {
         messages.error(real_model::not_downloaded(repository));
         return Exit::BadModel;
     }
+    if args.decoder_type.is_none() && args.types.recipe.is_none() {
+        messages
+            .note(format_args!("no --type given: writing {}; smaller: --type balanced", types::DEFAULT_TYPE.name()));
+    }
     let mut show =
         |progress: Progress<'_>| messages.progress(stage_name(progress.stage), progress.done, progress.total);
     let result = options(args).and_then(|options| convert(&options, &mut show));
@@ -34,7 +38,7 @@ pub fn run(args: &ConvertArgs) -> Exit {
 }
 
 fn options(args: &ConvertArgs) -> Result<ConvertOptions, ConvertError> {
-    let types = args.types.plan(args.decoder_type)?;
+    let types = args.types.plan(args.decoder_type.as_ref())?;
     let mut options = ConvertOptions::new(&args.checkpoint, &args.output_dir, types);
     options.importance = args.types.imatrix.clone();
     // The parser lets only known names through.

@@ -12,9 +12,11 @@ mod convert;
 mod cost;
 mod eval;
 mod exit;
+mod first_argument;
 mod imatrix;
 mod inspect;
 mod interrupt;
+mod languages;
 mod listen;
 mod messages;
 mod output;
@@ -59,7 +61,7 @@ fn run(argv: Vec<OsString>) -> Exit {
 }
 
 fn dispatch(argv: Vec<OsString>) -> Exit {
-    let argv = match spelling::to_long_forms(argv) {
+    let argv = match first_argument::with_subcommand(argv).and_then(spelling::to_long_forms) {
         Ok(argv) => argv,
         Err(sentence) => {
             Messages::default().error(sentence);
@@ -75,6 +77,8 @@ fn dispatch(argv: Vec<OsString>) -> Exit {
         return version::run();
     }
     match cli.command {
+        Some(Command::Transcribe(args)) if args.list_languages => languages::run(),
+        Some(Command::Listen(args)) if args.list_languages => languages::run(),
         Some(Command::Transcribe(args)) => transcribe::run(&args),
         Some(Command::Listen(args)) => listen::run(&args),
         Some(Command::Replay(args)) => listen::replay::run(&args),

@@ -3,10 +3,10 @@
 use super::exit::Exit;
 use super::messages::{self, Messages};
 use super::real_model;
-use super::types::{self, TypeArgs, parse_file_type};
+use super::types::{self, TypeArgs, Wanted, parse_wanted};
 use clap::Args;
 use qasr::ModelFiles;
-use qasr_convert::{Destination, FileType, Progress, QuantizeOptions, Stage, quantize};
+use qasr_convert::{Destination, Progress, QuantizeOptions, Stage, quantize};
 use std::path::{Path, PathBuf};
 
 const NOTES: &str = "\
@@ -36,9 +36,11 @@ pub struct QuantizeArgs {
     #[arg(value_name = "OUT")]
     pub output: PathBuf,
 
-    /// Type of the decoder's weights: f32, f16, bf16, q8_0, q6_k, q5_k_m, q5_0, q4_k_m, q4_0, iq4_nl
-    #[arg(value_name = "TYPE", value_parser = parse_file_type, required_unless_present = "recipe")]
-    pub decoder_type: Option<FileType>,
+    /// Type of the weights, or a recipe
+    ///
+    /// Types: f32, f16, bf16, q8_0, q6_k, q5_k_m, q5_0, q4_k_m, q4_0, iq4_nl. Recipes: small, balanced, safe, or a file.
+    #[arg(value_name = "TYPE|RECIPE", value_parser = parse_wanted, required_unless_present = "recipe")]
+    pub decoder_type: Option<Wanted>,
 
     #[command(flatten)]
     pub types: TypeArgs,
@@ -105,7 +107,7 @@ fn options(args: &QuantizeArgs, messages: &Messages) -> Result<QuantizeOptions, 
         None => ModelFiles::find(&args.input),
     };
     let files = files.map_err(|error| messages.failure(&error))?;
-    let types = args.types.plan(args.decoder_type).map_err(|error| types::failure(&error, messages))?;
+    let types = args.types.plan(args.decoder_type.as_ref()).map_err(|error| types::failure(&error, messages))?;
     let mut options = QuantizeOptions::new(files.decoder, files.encoder, destination, types);
     options.importance = args.types.imatrix.clone();
     options.name = args.name.clone();

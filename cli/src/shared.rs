@@ -61,7 +61,7 @@ pub struct TextArgs {
     /// Words the recording is about: names, terms, their spelling
     #[arg(
         long,
-        alias = "prompt",
+        aliases = ["prompt", "hotwords", "initial-prompt", "initial_prompt"],
         value_name = "TEXT",
         default_value = "",
         hide_default_value = true,

@@ -28,23 +28,51 @@ pub struct TypeArgs {
 
 impl TypeArgs {
     /// What was asked for; exceptions that were typed come before those of a recipe.
-    pub fn plan(&self, decoder_type: Option<FileType>) -> Result<Recipe, ConvertError> {
-        let mut plan = match (&self.recipe, decoder_type) {
+    pub fn plan(&self, decoder: Option<&Wanted>) -> Result<Recipe, ConvertError> {
+        let recipe = self.recipe.as_ref().or(match decoder {
+            Some(Wanted::Recipe(recipe)) => Some(recipe),
+            _ => None,
+        });
+        let mut plan = match (recipe, decoder) {
             (Some(recipe), _) => Recipe::find(recipe)?,
-            // The parser lets neither of them out; more bits are the safer reading.
-            (None, decoder) => {
-                let decoder = decoder.unwrap_or(FileType::Q8_0);
-                Recipe::pair(decoder, self.encoder_type.unwrap_or(decoder))
-            }
+            (None, Some(Wanted::Type(decoder))) => Recipe::pair(*decoder, *decoder),
+            (None, _) => Recipe::pair(DEFAULT_TYPE, DEFAULT_TYPE),
         };
-        if !self.tensor_type.is_empty() {
-            // What was measured and the name belong to the recipe as it stands.
+        let is_changed = recipe.is_some() && self.encoder_type.is_some() || !self.tensor_type.is_empty();
+        plan.encoder = self.encoder_type.unwrap_or(plan.encoder);
+        plan.overrides.splice(..0, self.tensor_type.iter().cloned());
+        if is_changed {
+            // The measurements and the name belong to the recipe as it stands.
             plan.name = plan.name.map(|name| format!("{name}-custom"));
             plan.cost.clear();
-            plan.overrides.splice(..0, self.tensor_type.iter().cloned());
         }
         Ok(plan)
     }
+}
+
+/// What is written where nothing was asked for: more bits are the safer reading.
+pub const DEFAULT_TYPE: FileType = FileType::Q8_0;
+
+/// One word for the types of a pair.
+#[derive(Debug, Clone)]
+pub enum Wanted {
+    /// One type for both files.
+    Type(FileType),
+    /// A recipe's name or file.
+    Recipe(PathBuf),
+}
+
+/// A type, or a recipe, by its name or file.
+pub fn parse_wanted(typed: &str) -> Result<Wanted, String> {
+    if let Some(file_type) = FileType::find(typed) {
+        return Ok(Wanted::Type(file_type));
+    }
+    let path = PathBuf::from(typed);
+    if Recipe::shipped(typed).is_some() || path.is_file() {
+        return Ok(Wanted::Recipe(path));
+    }
+    let types = FileType::ALL.map(FileType::name).join(", ");
+    Err(format!("use a type ({types}) or a recipe ({} or a file)", Recipe::shipped_names().join(", ")))
 }
 
 /// A type by its name.

@@ -73,6 +73,10 @@ pub struct ListenArgs {
     #[command(flatten)]
     pub text: TextArgs,
 
+    /// Print the languages of the model and end
+    #[arg(long, help_heading = "Text")]
+    pub list_languages: bool,
+
     /// Time from one look at the running utterance to the next, 100 to 60000
     #[arg(long, value_name = "MS", default_value_t = 1000,
           value_parser = clap::value_parser!(u32).range(100..=60_000), help_heading = "Live")]

@@ -212,7 +212,7 @@ fn wrong_usage_is_one_sentence() {
         (&["transcribe", "--segment-seconds", "nan", RECORDING], "segment"),
         (&["transcribe", "-ctk", "f16", "-ctv", "q8_0", RECORDING], "one type"),
         (&["transkribe", RECORDING], "transcribe"),
-        (&["convert", "checkpoint"], "--type"),
+        (&["convert", "checkpoint"], "--output-dir"),
     ] {
         let run = qasr(args).fails_with(2);
         assert_eq!(run.stdout, "", "{args:?}");

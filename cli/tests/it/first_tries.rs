@@ -47,3 +47,64 @@ fn a_flag_that_downloads_elsewhere_is_no_call_for_help() {
         assert_eq!(run.stderr.lines().count(), 1, "{}", run.stderr);
     }
 }
+
+#[test]
+fn a_recording_without_a_subcommand_is_transcribed() {
+    for args in [&["-np", RECORDING][..], &[RECORDING, "-np"], &["-np", "-t", "1", "-f", RECORDING]] {
+        assert_eq!(qasr(args).succeeds().stdout, WORDS, "{args:?}");
+    }
+    let run = qasr(&["missing.wav"]).fails_with(3);
+    assert!(run.stderr.contains("missing.wav") && !run.stderr.contains("subcommand"), "{}", run.stderr);
+    let run = qasr(&["trnscribe", RECORDING]).fails_with(2);
+    assert!(run.stderr.contains("trnscribe") && run.stderr.contains("transcribe"), "{}", run.stderr);
+    let run = qasr(&["download", "Qwen/Qwen3-ASR-0.6B"]).fails_with(2);
+    assert!(run.stderr.contains(DOWNLOAD), "{}", run.stderr);
+}
+
+#[test]
+fn names_from_other_tools_are_taken() {
+    let scratch = Scratch::new("other-names");
+    let recording = scratch.copy(RECORDING, "talk.wav");
+    for flag in ["-o", "--output-dir", "--output_dir"] {
+        let folder = scratch.path(&flag[1..]);
+        qasr(&["transcribe", "-np", "-otxt", flag, &folder, &recording]).succeeds();
+        assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 1, "{flag}");
+    }
+    let run = qasr(&["transcribe", "-np", "-o", "talk.srt", &recording]).fails_with(2);
+    assert!(run.stderr.contains("-osrt -of talk"), "{}", run.stderr);
+    for flag in ["--hotwords", "--prompt", "--initial-prompt"] {
+        assert_eq!(qasr(&["transcribe", "-np", flag, "seven", RECORDING]).succeeds().stdout, WORDS, "{flag}");
+    }
+}
+
+#[test]
+fn the_languages_are_listed() {
+    for args in [&["--list-languages"][..], &["transcribe", "--list-languages"], &["listen", "--list-languages"]] {
+        let run = qasr(args).succeeds();
+        assert_eq!(run.stdout.lines().count(), 30, "{args:?}");
+        assert!(run.stdout.contains("de   German\n") && run.stderr.is_empty(), "{args:?}");
+    }
+}
+
+#[test]
+fn a_recipe_is_taken_where_a_type_is_and_q8_0_is_the_default() {
+    let scratch = Scratch::new("wanted");
+    let checkpoint = concat!(env!("CARGO_MANIFEST_DIR"), "/../convert/demo/checkpoint");
+    let converted = scratch.path("m");
+    let run = qasr(&["convert", checkpoint, "--name", "plain", "-o", &converted]).succeeds();
+    assert!(run.stderr.contains("no --type given: writing q8_0"), "{}", run.stderr);
+    let plain = std::fs::read(scratch.path("m/plain-q8_0.gguf")).unwrap();
+    qasr(&["convert", checkpoint, "--name", "plain", "--type", "q8_0", "-o", &scratch.path("again")]).succeeds();
+    assert_eq!(plain, std::fs::read(scratch.path("again/plain-q8_0.gguf")).unwrap());
+    // A recipe gives the same files under both flags, and as the third word of quantize.
+    let (by_type, by_recipe) = (scratch.path("type"), scratch.path("recipe"));
+    qasr(&["convert", checkpoint, "--name", "x", "--type", "balanced", "-o", &by_type]).succeeds();
+    qasr(&["convert", checkpoint, "--name", "x", "--recipe", "balanced", "-o", &by_recipe]).succeeds();
+    let read = |folder: &str| std::fs::read(scratch.path(&format!("{folder}/x-balanced.gguf"))).unwrap();
+    assert_eq!(read("type"), read("recipe"));
+    let input = scratch.path("m/plain-q8_0.gguf");
+    qasr(&["quantize", &input, &scratch.path("small/"), "balanced"]).succeeds();
+    assert!(std::path::Path::new(&scratch.path("small/plain-balanced.gguf")).is_file(), "{:?}", scratch.names());
+    let run = qasr(&["quantize", &input, &scratch.path("small/"), "balances"]).fails_with(2);
+    assert!(run.stderr.contains("q4_0") && run.stderr.contains("small, balanced, safe"), "{}", run.stderr);
+}

@@ -190,7 +190,7 @@ fn what_makes_no_sense_is_refused_and_leaves_nothing() {
         is_refused(quantize(args), 2, part);
         assert_eq!(scratch.names(), before, "{args:?}");
     };
-    usage(&[&source, &out], "<TYPE>");
+    usage(&[&source, &out], "<TYPE|RECIPE>");
     usage(&[&source, &out, "q3_k"], "q4_k_m");
     usage(&[&source, &out, "q4_0", "--recipe", "safe"], "--recipe");
     usage(&[&source, &out, "--encoder-type", "q4_0", "--recipe", "safe"], "--encoder-type");
