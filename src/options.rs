@@ -6,6 +6,7 @@ use crate::model::Model;
 use crate::model::config::SEGMENT_SECONDS as SEGMENT_SECONDS_RANGE;
 use crate::text::Language;
 use crate::units::{SAMPLE_RATE, SampleIndex};
+use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -18,7 +19,12 @@ pub const SEGMENT_SECONDS: f64 = 30.0;
 const MOST_NEW_TOKENS: usize = 4096;
 
 /// What to transcribe and how. All fields have sensible defaults.
-#[derive(Debug, Clone, Default)]
+///
+/// Serialized, they are everything beside the audio and the model that decides about a text, for journals and traces:
+/// equal JSON means equal results. All fields are required when they are read again, and no others are taken, so that
+/// options of another version of the library are refused instead of being filled up with defaults.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Options {
     /// The language spoken, when known; the model then writes text only. Otherwise it names the language itself.
@@ -43,7 +49,8 @@ pub struct Options {
     pub origin: SampleIndex,
     /// What is kept from one step to the next.
     pub reuse: Reuse,
-    /// Stops the work from another thread.
+    /// Stops the work from another thread. Not serialized.
+    #[serde(skip)]
     pub cancel: Cancel,
 }
 
@@ -73,7 +80,8 @@ impl Cancel {
 
 /// The features leave out what lies 8 decades below the loudest energy of the input. Which input that is, once a stream
 /// is cut into utterances, has to be decided.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum PeakPolicy {
     /// The stream so far: nearest to a whole recording in one piece, and what was computed rarely has to be computed
     /// again because the utterance got louder. What is more than a minute past does not count.
@@ -84,7 +92,8 @@ pub enum PeakPolicy {
 }
 
 /// Switches of the caches. Every one of them leaves the text as it is and costs time when it is off.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Reuse {
     /// Convolution rows of finished chunks (1 s).
     pub chunks: bool,
@@ -133,5 +142,43 @@ impl Options {
         }
         let default = 128 + (12.0 * seconds).ceil() as usize;
         self.max_new_tokens.unwrap_or(default).min(default.max(MOST_NEW_TOKENS))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn serialized_options_are_all_that_decides_and_read_back_the_same() {
+        let options = Options {
+            language: Language::find("fr"),
+            context_text: "names".into(),
+            detector: Detector::Neural,
+            segment_seconds: Some(0.1 + 0.2),
+            peak: PeakPolicy::Utterance,
+            origin: SampleIndex(7),
+            reuse: Reuse { drafts: false, ..Reuse::default() },
+            ..Options::default()
+        };
+        options.cancel.cancel();
+        let json = serde_json::to_string(&options).expect("options are JSON");
+        assert_eq!(
+            json,
+            "{\"language\":\"French\",\"context_text\":\"names\",\"detector\":\"neural\",\
+             \"segment_seconds\":0.30000000000000004,\"max_new_tokens\":null,\"tokens_per_second\":null,\
+             \"carried_characters\":0,\"peak\":\"utterance\",\"origin\":7,\
+             \"reuse\":{\"chunks\":true,\"windows\":true,\"attention\":true,\"drafts\":false}}"
+        );
+        let again: Options = serde_json::from_str(&json).expect("options are read back");
+        assert_eq!(serde_json::to_string(&again).expect("options are JSON"), json);
+        assert!(!again.cancel.is_cancelled());
+        // Another version's options are refused, not filled up or cut.
+        for (from, to) in [("\"origin\":7,", ""), ("\"origin\":7,", "\"origin\":7,\"speed\":1,"), ("French", "Klingon")]
+        {
+            let other = json.replace(from, to);
+            assert_ne!(other, json);
+            assert!(serde_json::from_str::<Options>(&other).is_err(), "{other}");
+        }
     }
 }

@@ -1,5 +1,6 @@
 //! Positions in a stream of audio. Seconds appear only where flags are read and results are printed.
 
+use serde::{Deserialize, Serialize};
 use std::ops::{Add, Sub};
 
 /// Samples per second everywhere after [`crate::audio`].
@@ -9,7 +10,7 @@ pub const SAMPLE_RATE: u32 = 16_000;
 pub const HOP: usize = 160;
 
 /// A position in one stream, counted in samples at [`SAMPLE_RATE`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 pub struct SampleIndex(pub u64);
 
 impl SampleIndex {

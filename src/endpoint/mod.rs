@@ -17,10 +17,12 @@ use crate::units::SampleIndex;
 use levels::Levels;
 use neural::Neural;
 use pauses::Pauses;
+use serde::{Deserialize, Serialize};
 use std::ops::Range;
 
 /// How speech is told from everything else.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Detector {
     /// Levels of frequency bands above their own tracked background.
     #[default]

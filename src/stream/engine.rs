@@ -10,6 +10,7 @@ use crate::options::Options;
 use crate::recognizer::{Clock, Joining, Recognized, Recognizer, Script, StepCost, add_segment, without_text};
 use crate::transcript::{Segment, Transcript, Warning};
 use crate::units::{HOP, SAMPLE_RATE, SampleIndex};
+use serde::{Deserialize, Serialize};
 use std::ops::RangeInclusive;
 
 /// A step lies this many samples behind a whole multiple of its length: a chunk or an attention window that is full
@@ -23,8 +24,9 @@ const PAUSE: u64 = 3200;
 /// Audio looked at as one piece when a block is long: nothing has to be held for more than it.
 const BITE: usize = SAMPLE_RATE as usize;
 
-/// How a stream is to be recognized. All fields have sensible defaults.
-#[derive(Debug, Clone)]
+/// How a stream is to be recognized. All fields have sensible defaults. Serialized as [`Options`] are.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct StreamOptions {
     /// What to recognize: as offline, so that the text of the same audio is the same.
@@ -37,7 +39,8 @@ pub struct StreamOptions {
     pub commit: Commit,
     /// Most tokens that a step generates one by one while the utterance runs; the next step goes on from there.
     pub tokens_per_step: usize,
-    /// Lends a clock for the durations in [`StepCost`]. The engine does nothing else with it.
+    /// Lends a clock for the durations in [`StepCost`]. The engine does nothing else with it. Not serialized.
+    #[serde(skip)]
     pub clock: Option<Clock>,
 }
 

@@ -19,9 +19,11 @@ pub use policy::{Commit, Promises, SteadyRule};
 use crate::endpoint::EndReason;
 use crate::transcript::{Segment, Warning};
 use crate::units::SampleIndex;
+use serde::{Deserialize, Serialize};
 
 /// How a step treats the text of the step before.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Policy {
     /// As a draft: verified in one batch, so that the text is what offline would give for the audio so far.
     #[default]

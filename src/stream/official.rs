@@ -3,9 +3,11 @@
 
 use crate::error::Result;
 use crate::text::{ControlTokens, Tokenizer};
+use serde::{Deserialize, Serialize};
 
 /// Its two numbers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct OfficialRule {
     /// The first steps of an utterance force nothing (`unfixed_chunk_num`).
     pub steps_without_prefix: usize,

@@ -1,9 +1,11 @@
 //! Decides what of the last hypothesis may be promised. Pure: ids and positions in, a count out.
 
 use crate::units::SampleIndex;
+use serde::{Deserialize, Serialize};
 
 /// When text is promised.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Commit {
     /// While the utterance runs, as soon as a token has stood long enough.
     Steady(SteadyRule),
@@ -19,7 +21,8 @@ impl Default for Commit {
 
 /// When a token of the running utterance is promised: all must hold, for it and for all before it. How the values were
 /// chosen: `docs/STREAMING.md`.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct SteadyRule {
     /// It has stood in this many hypotheses in a row.
     pub steps: usize,

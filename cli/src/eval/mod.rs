@@ -66,7 +66,7 @@ impl Plan {
 
     /// Opens the journal of a model, which says what was run: also how it computes, since times are kept.
     fn open_journal(&self, chosen: &Chosen, args: &EvalArgs, messages: &Messages) -> Result<Journal> {
-        let mut options = self.options.deciding();
+        let mut options = self.options.identity()?;
         let kv_type = args.kv_types.first().and_then(KvType::to_possible_value);
         options["threads"] = json!(args.threads);
         options["mmap"] = json!(!args.no_mmap);

@@ -1,20 +1,24 @@
 //! The first line of a trace: everything besides the audio that decides about the events.
 
-use crate::shared::{KvType, ModelArgs, OpenModel, Vad};
+use crate::shared::{KvType, ModelArgs, OpenModel};
 use clap::ValueEnum;
 use qasr::ModelFiles;
-use qasr::endpoint::Detector;
 use qasr::error::{Error, Result};
-use qasr::options::Reuse;
-use qasr::stream::{Commit, OfficialRule, Policy, SteadyRule, StreamOptions};
-use qasr::text::Language;
+use qasr::stream::StreamOptions;
 use serde::{Deserialize, Serialize};
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
 /// The version of the form.
-const FORM: u32 = 1;
+const FORM: u32 = 2;
+
+/// What headers of all forms have.
+#[derive(Deserialize)]
+struct Form {
+    qasr_trace: u32,
+    version: String,
+}
 
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Header {
@@ -22,7 +26,8 @@ pub struct Header {
     /// Of the program that wrote it, for people.
     version: String,
     pub model: TracedModel,
-    pub options: TracedOptions,
+    /// Without a clock.
+    pub options: StreamOptions,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -45,52 +50,6 @@ pub struct TracedFile {
     pub hash: String,
 }
 
-#[derive(Debug, Serialize, Deserialize)]
-pub struct TracedOptions {
-    language: Option<String>,
-    context: String,
-    detector: TracedDetector,
-    segment_seconds: Option<f64>,
-    max_new_tokens: Option<usize>,
-    tokens_per_second: Option<f64>,
-    carried_characters: usize,
-    reuse: TracedReuse,
-    step_samples: u64,
-    tokens_per_step: usize,
-    policy: TracedPolicy,
-    commit: TracedCommit,
-}
-
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum TracedDetector {
-    Energy,
-    Neural,
-    Off,
-}
-
-#[derive(Debug, Serialize, Deserialize)]
-struct TracedReuse {
-    chunks: bool,
-    windows: bool,
-    attention: bool,
-    drafts: bool,
-}
-
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum TracedPolicy {
-    Exact,
-    Official { steps_without_prefix: usize, rollback: usize },
-}
-
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum TracedCommit {
-    Steady { steps: usize, samples: u64, tokens_behind: usize, margin: f32 },
-    Utterance,
-}
-
 impl Header {
     /// From what a run is about to use. Reads the model's files once.
     pub fn new(args: &ModelArgs, open: &OpenModel, options: &StreamOptions) -> Result<Self> {
@@ -107,22 +66,23 @@ impl Header {
                 threads: args.threads,
                 kv_type: args.kv_types.first().and_then(KvType::to_possible_value).map(|value| value.get_name().into()),
             },
-            options: TracedOptions::new(options),
+            options: options.clone(),
         })
     }
 
     /// Reads the first line of a trace. The error is the end of a sentence about the file.
     pub fn parse(line: &str) -> std::result::Result<Self, String> {
-        let header: Self = serde_json::from_str(line).map_err(|_| {
+        let form: Form = serde_json::from_str(line).map_err(|_| {
             "does not begin with the header of a trace: give the FILE of `qasr listen --trace FILE`".to_owned()
         })?;
-        if header.qasr_trace != FORM {
+        if form.qasr_trace != FORM {
             return Err(format!(
                 "is a trace of form {}, and this program reads form {FORM}: use the version that wrote it ({})",
-                header.qasr_trace, header.version
+                form.qasr_trace, form.version
             ));
         }
-        Ok(header)
+        serde_json::from_str(line)
+            .map_err(|error| format!("has a header that was changed, or is of version {}: {error}", form.version))
     }
 
     /// The header as a line, with its end.
@@ -178,76 +138,5 @@ impl TracedFile {
             }
             hash = bytes[..got].iter().fold(hash, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x100_0000_01b3));
         }
-    }
-}
-
-impl TracedOptions {
-    fn new(options: &StreamOptions) -> Self {
-        let recognition = &options.recognition;
-        let Reuse { chunks, windows, attention, drafts } = recognition.reuse;
-        Self {
-            language: recognition.language.as_ref().map(|language| language.name().to_owned()),
-            context: recognition.context_text.clone(),
-            detector: match recognition.detector {
-                Detector::Energy => TracedDetector::Energy,
-                Detector::Neural => TracedDetector::Neural,
-                Detector::Off => TracedDetector::Off,
-            },
-            segment_seconds: recognition.segment_seconds,
-            max_new_tokens: recognition.max_new_tokens,
-            tokens_per_second: recognition.tokens_per_second,
-            carried_characters: recognition.carried_characters,
-            reuse: TracedReuse { chunks, windows, attention, drafts },
-            step_samples: options.step,
-            tokens_per_step: options.tokens_per_step,
-            policy: match options.policy {
-                Policy::Exact => TracedPolicy::Exact,
-                Policy::Official(OfficialRule { steps_without_prefix, rollback }) => {
-                    TracedPolicy::Official { steps_without_prefix, rollback }
-                }
-            },
-            commit: match options.commit {
-                Commit::Utterance => TracedCommit::Utterance,
-                Commit::Steady(SteadyRule { steps, samples, tokens_behind, margin }) => {
-                    TracedCommit::Steady { steps, samples, tokens_behind, margin }
-                }
-            },
-        }
-    }
-
-    /// The same for the library, without a clock. The error is the end of a sentence about the file.
-    pub fn stream_options(&self) -> std::result::Result<StreamOptions, String> {
-        let mut options = StreamOptions::default();
-        let recognition = &mut options.recognition;
-        recognition.language =
-            self.language.as_deref().map(Language::get).transpose().map_err(|error| error.to_string())?;
-        recognition.context_text = self.context.clone();
-        recognition.detector = match self.detector {
-            TracedDetector::Energy => Vad::Energy,
-            TracedDetector::Neural => Vad::Neural,
-            TracedDetector::Off => Vad::Off,
-        }
-        .into();
-        recognition.segment_seconds = self.segment_seconds;
-        recognition.max_new_tokens = self.max_new_tokens;
-        recognition.tokens_per_second = self.tokens_per_second;
-        recognition.carried_characters = self.carried_characters;
-        let TracedReuse { chunks, windows, attention, drafts } = self.reuse;
-        recognition.reuse = Reuse { chunks, windows, attention, drafts };
-        options.step = self.step_samples;
-        options.tokens_per_step = self.tokens_per_step;
-        options.policy = match self.policy {
-            TracedPolicy::Exact => Policy::Exact,
-            TracedPolicy::Official { steps_without_prefix, rollback } => {
-                Policy::Official(OfficialRule { steps_without_prefix, rollback })
-            }
-        };
-        options.commit = match self.commit {
-            TracedCommit::Utterance => Commit::Utterance,
-            TracedCommit::Steady { steps, samples, tokens_behind, margin } => {
-                Commit::Steady(SteadyRule { steps, samples, tokens_behind, margin })
-            }
-        };
-        Ok(options)
     }
 }

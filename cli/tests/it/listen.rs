@@ -315,6 +315,10 @@ fn a_changed_event_is_found_and_named() {
     assert!(qasr(&["replay", &trace]).fails_with(1).stderr.contains("is not said now"));
 }
 
+/// As a header was before the options of the library described themselves.
+const OTHER_VERSION: &str = r#"{"qasr_trace":1,"version":"0.1.0","model":{"name":"demo","decoder":null,"encoder":null,"bytes":1,"threads":null,"kv_type":null},"options":{"language":null,"context":"","step_samples":16000}}
+"#;
+
 #[test]
 fn a_damaged_trace_is_refused_in_one_sentence() {
     let scratch = Scratch::new("listen-damaged");
@@ -329,7 +333,10 @@ fn a_damaged_trace_is_refused_in_one_sentence() {
     for (what, changed, expected) in [
         ("empty", String::new(), "does not begin with the header"),
         ("no trace", "RIFF\n".to_owned(), "does not begin with the header"),
-        ("another form", text.replacen("\"qasr_trace\":1", "\"qasr_trace\":9", 1), "form 9"),
+        ("another form", text.replacen("\"qasr_trace\":2", "\"qasr_trace\":9", 1), "form 9"),
+        ("another version", OTHER_VERSION.to_owned(), "is a trace of form 1, and this program reads form 2"),
+        ("no peak", text.replacen("\"peak\":\"stream\",", "", 1), "missing field `peak`"),
+        ("an option too many", text.replacen("\"peak\":", "\"speed\":1,\"peak\":", 1), "unknown field `speed`"),
         ("no JSON", text.replacen("{\"feed\":", "{feed:", 1), "line 2 is no line of JSON"),
         ("unknown line", text.replacen("{\"feed\":", "{\"food\":", 1), "line 2 is neither a block nor an event"),
         ("a number that is none", text.replacen("{\"feed\":", "{\"feed\":-", 1), "line 2 is neither"),

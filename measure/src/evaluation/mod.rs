@@ -27,54 +27,30 @@ use serde::Serialize;
 use std::time::Instant;
 
 /// How to go over a manifest.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize)]
 #[non_exhaustive]
 pub struct EvaluationOptions {
     /// What decides about the text. `language` holds the model to one language in every recording, except where
     /// `use_manifest_language` finds another.
+    #[serde(flatten)]
     pub transcribe: Options,
     /// Hold the model to the language that the manifest names for a recording.
     pub use_manifest_language: bool,
     /// How texts are made alike; `None` chooses by the language expected.
     pub normalizer: Option<Normalizer>,
     /// Go over the first so many entries only.
+    #[serde(skip)]
     pub limit: Option<usize>,
 }
 
-/// What of the options decides about a result, for the journal's header.
-#[derive(Serialize)]
-struct Deciding<'a> {
-    language: Option<&'a str>,
-    use_manifest_language: bool,
-    normalizer: Option<Normalizer>,
-    context_text: &'a str,
-    detector: String,
-    segment_seconds: Option<f64>,
-    max_new_tokens: Option<usize>,
-    tokens_per_second: Option<f64>,
-    carried_characters: usize,
-    peak: String,
-    reuse: String,
-}
-
 impl EvaluationOptions {
-    /// Everything that decides about a result, as JSON; `limit` does not.
-    pub fn deciding(&self) -> serde_json::Value {
-        let options = &self.transcribe;
-        let deciding = Deciding {
-            language: options.language.map(|language| language.code()),
-            use_manifest_language: self.use_manifest_language,
-            normalizer: self.normalizer,
-            context_text: &options.context_text,
-            detector: format!("{:?}", options.detector),
-            segment_seconds: options.segment_seconds,
-            max_new_tokens: options.max_new_tokens,
-            tokens_per_second: options.tokens_per_second,
-            carried_characters: options.carried_characters,
-            peak: format!("{:?}", options.peak),
-            reuse: format!("{:?}", options.reuse),
-        };
-        serde_json::to_value(deciding).unwrap_or_default()
+    /// Everything that decides about a result, by name, for the header of a journal; `limit` does not.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Internal`] if there is no JSON for them, which no options should cause.
+    pub fn identity(&self) -> Result<serde_json::Value> {
+        serde_json::to_value(self)
+            .map_err(|error| Error::internal(format!("the options cannot be written down: {error}")))
     }
 
     /// The entries to go over.

@@ -57,7 +57,7 @@ fn header(manifest: &Manifest, options: &EvaluationOptions) -> Header {
         manifest: manifest.identity.clone(),
         model: ModelIdentity::read(None).unwrap(),
         version: "1".into(),
-        options: options.deciding(),
+        options: options.identity().unwrap(),
     }
 }
 
@@ -324,11 +324,11 @@ fn a_journal_goes_on_with_the_same_only() {
     let mut by_character = options.clone();
     by_character.normalizer = Some(Normalizer::None);
     by_character.transcribe.context_text = "x".into();
-    let sentence = refusal(&Header { options: by_character.deciding(), ..header.clone() });
+    let sentence = refusal(&Header { options: by_character.identity().unwrap(), ..header.clone() });
     assert!(sentence.contains("option context_text, option normalizer"), "{sentence}");
     let mut limited = options.clone();
     limited.limit = Some(1);
-    assert_eq!(limited.deciding(), options.deciding());
+    assert_eq!(limited.identity().unwrap(), options.identity().unwrap());
     Journal::restart(path, &other).unwrap();
     assert!(refusal(&header).contains("the model's files"));
 
