@@ -29,12 +29,12 @@ pub mod transcribe;
 pub mod transcript;
 pub mod units;
 
-pub use error::{Error, ErrorKind, Result};
+pub use error::{Error, ErrorKind, Remedy, Result};
 pub use model::{Model, ModelFiles, ModelOptions};
 pub use options::{Cancel, Options};
 pub use stream::{Stream, StreamOptions, Update};
 pub use transcribe::{Progress, Transcriber, transcribe};
-pub use transcript::{Segment, Timings, Transcript, Warning};
+pub use transcript::{Segment, Timings, Transcript, Warning, WarningCode};
 
 /// Version of this library.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");

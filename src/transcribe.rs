@@ -15,7 +15,7 @@ use crate::mel;
 use crate::model::Model;
 use crate::options::{Options, PeakPolicy};
 use crate::recognizer::{Joining, Recognizer, Script, StepCost, add_segment, without_text};
-use crate::transcript::{Segment, Transcript, Warning};
+use crate::transcript::{Segment, Transcript, Warning, WarningCode};
 use crate::units::{SAMPLE_RATE, SampleIndex};
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -199,7 +199,7 @@ impl Transcriber {
         } else {
             let end = transcript.segments.last().map_or(self.options.origin, |segment| segment.end);
             transcript.warnings.push(Warning {
-                code: "interrupted",
+                code: WarningCode::Interrupted,
                 message: format!("the transcription was not finished; the text ends at {:.1} s", end.seconds()),
             });
         }

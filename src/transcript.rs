@@ -1,6 +1,9 @@
 //! What a transcription gives back: text with its segments, and everything that went less than perfectly.
 
+use crate::error::Remedy;
 use crate::units::SampleIndex;
+use serde::{Deserialize, Serialize};
+use std::fmt;
 use std::time::Duration;
 
 /// The text of a recording. The same type comes from the offline and the live driver.
@@ -27,7 +30,7 @@ pub struct Transcript {
 /// One piece of audio that was decoded as one prompt, and its text.
 #[derive(Debug, Clone)]
 pub struct Segment {
-    /// First sample, counted from the start of the recording as given (before trimming by `--offset`).
+    /// First sample, counted from the start of the recording as given, before it was cut to the part that was asked for.
     pub start: SampleIndex,
     /// One past the last sample.
     pub end: SampleIndex,
@@ -43,13 +46,92 @@ pub struct Segment {
     pub channel: Option<u16>,
 }
 
-/// Something worth telling about a result that is not an error.
+/// A fact about a result that a reader of it should know and that is no error.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Warning {
-    /// Stable, for programs: `token_limit`, `repetition_repaired`, `too_short`, `audio_damaged`, ...
-    pub code: &'static str,
-    /// For people: what happened, where, and what to do.
+    /// For programs.
+    pub code: WarningCode,
+    /// For people: what happened, and where. How it can be helped is in [`WarningCode::remedy`].
     pub message: String,
+}
+
+impl fmt::Display for Warning {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)?;
+        self.code.remedy().map_or(Ok(()), |remedy| write!(f, "; {remedy}"))
+    }
+}
+
+/// The subject of a [`Warning`]. Serialized as [`WarningCode::as_str`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum WarningCode {
+    /// The limit of new tokens cut a text.
+    TokenLimit,
+    /// The model repeated itself, and the repeats were reduced to one.
+    RepetitionRepaired,
+    /// The recording is too short to be recognized.
+    TooShort,
+    /// No speech was found.
+    NoSpeech,
+    /// The model failed during an utterance.
+    Failed,
+    /// The transcription was not finished.
+    Interrupted,
+    /// Part of the recording cannot be read.
+    AudioDamaged,
+    /// Part of the recording is missing and is silence in the result.
+    AudioGap,
+    /// The recording has samples beyond full scale.
+    AudioClipped,
+    /// Another program decoded the recording.
+    AudioDecoder,
+    /// The file has several tracks of audio.
+    AudioTracks,
+    /// The device lost samples before the program got them.
+    DeviceOverrun,
+    /// The recording ends before the part that was asked for.
+    OffsetBeyondEnd,
+    /// The channels cancel out when they are averaged.
+    ChannelsCancel,
+}
+
+impl WarningCode {
+    /// The stable name, as in JSON.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::TokenLimit => "token_limit",
+            Self::RepetitionRepaired => "repetition_repaired",
+            Self::TooShort => "too_short",
+            Self::NoSpeech => "no_speech",
+            Self::Failed => "failed",
+            Self::Interrupted => "interrupted",
+            Self::AudioDamaged => "audio_damaged",
+            Self::AudioGap => "audio_gap",
+            Self::AudioClipped => "audio_clipped",
+            Self::AudioDecoder => "audio_decoder",
+            Self::AudioTracks => "audio_tracks",
+            Self::DeviceOverrun => "device_overrun",
+            Self::OffsetBeyondEnd => "offset_beyond_end",
+            Self::ChannelsCancel => "channels_cancel",
+        }
+    }
+
+    /// How the fault can be helped, where it depends on the program how to do that.
+    pub fn remedy(self) -> Option<Remedy> {
+        match self {
+            Self::TokenLimit => Some(Remedy::MoreTokens),
+            Self::NoSpeech => Some(Remedy::NoDetector),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for WarningCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
 }
 
 /// Wall time per stage, summed over segments. Prefill and decode are apart because they are different work.
@@ -71,4 +153,18 @@ pub struct Timings {
     pub audio_tokens: usize,
     /// Tokens generated.
     pub new_tokens: usize,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_code_has_one_name() {
+        for code in [WarningCode::TokenLimit, WarningCode::AudioGap, WarningCode::OffsetBeyondEnd] {
+            assert_eq!(serde_json::to_string(&code).expect("JSON"), format!("\"{code}\""));
+        }
+        let warning = Warning { code: WarningCode::NoSpeech, message: "no speech".into() };
+        assert_eq!(warning.to_string(), "no speech; without a detector everything is transcribed");
+    }
 }

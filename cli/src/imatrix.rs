@@ -1,7 +1,7 @@
 //! `qasr imatrix`: which columns of every matrix matter, from audio.
 
 use super::exit::{Exit, Tally};
-use super::messages::Messages;
+use super::messages::{Messages, sentence};
 use super::output::try_place;
 use super::shared::{ModelArgs, TextArgs};
 use clap::Args;
@@ -86,7 +86,7 @@ fn collect(args: &ImatrixArgs, messages: &Messages) -> Result<Collected> {
     let collected = importance::collect(open, &manifests, &args.text.options(), &mut show)?;
     messages.clear_progress();
     for error in &collected.failed {
-        messages.error(error);
+        messages.error(sentence(error));
     }
     collected.importance.write(&args.output).map_err(|error| Error::output(format!("{error}; {PLACE}")))?;
     let mut languages: BTreeMap<&str, usize> = BTreeMap::new();

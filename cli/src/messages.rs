@@ -3,6 +3,7 @@
 
 use super::exit::Exit;
 use super::stdout;
+use qasr::error::Remedy;
 use qasr::units::{SAMPLE_RATE, SampleIndex};
 use std::cell::Cell;
 use std::fmt::Display;
@@ -55,7 +56,7 @@ impl Messages {
 
     /// Why something was not done, and the exit code for it.
     pub fn failure(&self, error: &qasr::Error) -> Exit {
-        self.error(error);
+        self.error(sentence(error));
         error.kind().into()
     }
 
@@ -107,6 +108,41 @@ impl Messages {
     }
 }
 
+/// An error of the library, with the flag that helps.
+pub fn sentence(error: &qasr::Error) -> String {
+    with_remedy(error.message(), error.remedy())
+}
+
+/// A warning of the library, with the flag that helps.
+pub fn warning_sentence(warning: &qasr::Warning) -> String {
+    with_remedy(&warning.message, warning.code.remedy())
+}
+
+fn with_remedy(message: &str, remedy: Option<Remedy>) -> String {
+    remedy.map_or_else(|| message.to_owned(), |remedy| format!("{message}; {}", in_flags(remedy)))
+}
+
+/// The library's remedies as what one types here.
+fn in_flags(remedy: Remedy) -> String {
+    let words = match remedy {
+        Remedy::ShorterUtterances => "try a shorter --segment-seconds",
+        Remedy::ShorterPrompt => "shorten --context or lower --segment-seconds",
+        Remedy::MoreTokens => "allow more with --max-new-tokens or cut sooner with --segment-seconds",
+        Remedy::NoDetector => "--vad off transcribes everything",
+        Remedy::ConvertCheckpoint => "make a pair with `qasr convert`",
+        Remedy::NameDecoder => "name one of them with -m",
+        Remedy::NameEncoder => "put its mmproj-*.gguf beside it or name it with --mmproj",
+        Remedy::ChooseEncoder => "choose one with --mmproj",
+        Remedy::NameBothFiles => "give the decoder file with -m, and this one with --mmproj",
+        Remedy::GiveImportance => "give one with --imatrix",
+        Remedy::OtherWorkFolder => "choose another --work",
+        Remedy::LargerFilesOrSmallerTypes => "raise --target-size or give smaller --types",
+        Remedy::MoreDivergenceOrLargerTypes => "raise --max-kl or allow larger --types",
+        other => return other.to_string(),
+    };
+    words.to_owned()
+}
+
 /// Prints a result that is a whole text to standard output. A reader that went away (`… | head`) is no failure.
 pub fn print_result(text: &str) -> Exit {
     if stdout::is_closed() {
@@ -119,5 +155,22 @@ pub fn print_result(text: &str) -> Exit {
             Exit::BadOutput
         }
         _ => Exit::Success,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use qasr::{Error, Warning, WarningCode};
+
+    #[test]
+    fn remedies_of_the_library_name_flags() {
+        let error = Error::model("m/ holds several models (a, b)").with_remedy(Remedy::NameDecoder);
+        assert_eq!(sentence(&error), "m/ holds several models (a, b); name one of them with -m");
+        assert_eq!(sentence(&Error::model("damaged")), "damaged");
+        let warning = Warning { code: WarningCode::NoSpeech, message: "no speech".into() };
+        assert_eq!(warning_sentence(&warning), "no speech; --vad off transcribes everything");
+        let warning = Warning { code: WarningCode::TooShort, message: "short".into() };
+        assert_eq!(warning_sentence(&warning), "short");
     }
 }

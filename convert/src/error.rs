@@ -51,6 +51,11 @@ impl ConvertError {
         self.kind
     }
 
+    /// The sentence alone.
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+
     /// Every single thing that is wrong, when the sentence announces a list; else empty.
     pub fn items(&self) -> &[String] {
         &self.items

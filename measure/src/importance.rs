@@ -97,7 +97,7 @@ pub fn collect(
     let entries: Vec<&Entry> = manifests.iter().flat_map(|manifest| &manifest.entries).collect();
     let (mut recordings, mut seconds, mut failed) = (0, 0.0, Vec::new());
     for (index, entry) in entries.iter().enumerate() {
-        let named = |error: Error| Error::new(error.kind(), format!("{}: {error}", entry.name));
+        let named = |error: Error| error.at(&entry.name);
         let heard = audio::read_path(&entry.file, &ReadOptions::default())
             .and_then(|recording| transcribe(&model, &recording.pcm, options, &mut |_| {}).map_err(named));
         match heard {

@@ -1,6 +1,6 @@
 //! One model in many types: quantized into a working folder when first asked for.
 
-use qasr::error::{Error, ErrorKind, Result};
+use qasr::error::{Error, ErrorKind, Remedy, Result};
 use qasr::model::{ModelFiles, demo};
 use qasr_convert::{ConvertError, ConvertErrorKind, ConvertOptions, Destination, FileType, QuantizeOptions, Recipe};
 use qasr_format::Gguf;
@@ -197,9 +197,8 @@ impl Variants {
             (_, false) => None,
             (Some(path), true) => Some(path.clone()),
             (None, true) => {
-                let what =
-                    format!("'{spec}' asks for importance, but there is no importance matrix: give one with --imatrix");
-                return Err(Error::usage(what));
+                let what = format!("'{spec}' asks for importance, but there is no importance matrix");
+                return Err(Error::usage(what).with_remedy(Remedy::GiveImportance));
             }
         };
         let folder = self.folder.join(self.folder_name(types, importance.as_deref())?);
@@ -294,10 +293,7 @@ pub(crate) fn converted(error: ConvertError) -> Error {
         ConvertErrorKind::Usage => ErrorKind::Usage,
         _ => ErrorKind::Internal,
     };
-    let text = error.to_string();
-    let lines: Vec<&str> = text.lines().map(str::trim).collect();
-    let (sentence, items) = lines.split_first().map_or(("", &[][..]), |(first, items)| (*first, items));
-    Error::new(kind, if items.is_empty() { text.clone() } else { format!("{sentence} {}", items.join("; ")) })
+    Error::new(kind, format!("{} {}", error.message(), error.items().join("; ")).trim_end())
 }
 
 #[cfg(test)]
@@ -385,7 +381,7 @@ mod tests {
         let plain = variants(None);
         assert_eq!(plain.note().expect("readable"), None, "bf16 loses nothing");
         let error = plain.files(&spec("q4_0+imatrix")).expect_err("no importance matrix");
-        assert!(error.kind() == ErrorKind::Usage && error.to_string().contains("--imatrix"), "{error}");
+        assert!(error.kind() == ErrorKind::Usage && error.remedy() == Some(Remedy::GiveImportance), "{error}");
         let without = plain.files(&spec("q4_0")).expect("made");
         write(1);
         let with = variants(Some(&importance));

@@ -13,7 +13,7 @@ use super::pcm::Pcm16k;
 use super::resample::Resampler;
 use super::timeline::{Missing, Placed, Timeline};
 use super::{Channel, Fault, RawFormat, ReadOptions, Recording};
-use crate::transcript::Warning;
+use crate::transcript::{Warning, WarningCode};
 use crate::units::{SAMPLE_RATE, SampleIndex};
 use std::sync::Arc;
 use std::time::Duration;
@@ -298,11 +298,11 @@ impl Collector {
 
     /// Something that is wrong with the recording, but does not prevent reading it; repeats are kept once.
     pub(crate) fn damaged(&mut self, what: impl Into<String>) {
-        self.warn("audio_damaged", what);
+        self.warn(WarningCode::AudioDamaged, what);
     }
 
     /// A warning about the recording; repeats are kept once.
-    pub(crate) fn warn(&mut self, code: &'static str, what: impl Into<String>) {
+    pub(crate) fn warn(&mut self, code: WarningCode, what: impl Into<String>) {
         let warning = Warning { code, message: format!("{}: {}", self.name, what.into()) };
         if !self.warnings.contains(&warning) {
             self.warnings.push(warning);
@@ -329,7 +329,7 @@ impl Collector {
         self.wanted -= self.out.len() as u64;
         let complete = self.wanted == 0;
         if let Some(clipped) = self.level.apply(&mut self.out, last || complete) {
-            self.warn("audio_clipped", clipped);
+            self.warn(WarningCode::AudioClipped, clipped);
         }
         for (code, gap) in self.timeline.news(last || complete) {
             self.warn(code, gap);
@@ -376,12 +376,12 @@ impl Collector {
             self.damaged(format!("{bad} of {all} samples are no numbers (NaN or infinite) and were read as silence"));
         }
         if self.skip > 0 && self.frames > 0 {
-            self.warn("offset_beyond_end", "the recording ends before the offset, so nothing of it is left");
+            self.warn(WarningCode::OffsetBeyondEnd, "the recording ends before the offset, so nothing of it is left");
         }
         let weak = self.channel_energy > 0.0 && self.mean_energy < CANCELLED * self.channel_energy;
         if channels > 1 && self.channel == Channel::Mix && weak {
             self.warn(
-                "channels_cancel",
+                WarningCode::ChannelsCancel,
                 "the channels cancel out when averaged (one is the other turned upside down), so the result is near \
                  silence; choose a single channel instead",
             );
@@ -442,7 +442,7 @@ mod tests {
         let options = ReadOptions { offset: Some(Duration::from_secs(3)), ..Default::default() };
         let got = collect(&options, 16_000, 1, &samples).expect("readable");
         assert!(got.pcm.is_empty());
-        assert_eq!(got.warnings[0].code, "offset_beyond_end");
+        assert_eq!(got.warnings[0].code, WarningCode::OffsetBeyondEnd);
     }
 
     #[test]
@@ -470,7 +470,7 @@ mod tests {
     fn cancelling_channels_are_reported() {
         let samples: Vec<f32> = (0..400).flat_map(|n| [(n as f32).sin(), -(n as f32).sin()]).collect();
         let got = collect(&ReadOptions::default(), 16_000, 2, &samples).expect("readable");
-        assert_eq!(got.warnings[0].code, "channels_cancel");
+        assert_eq!(got.warnings[0].code, WarningCode::ChannelsCancel);
         let silence = collect(&ReadOptions::default(), 16_000, 2, &[0.0; 800]).expect("readable");
         assert!(silence.warnings.is_empty());
     }
@@ -479,7 +479,7 @@ mod tests {
     fn what_is_no_number_becomes_silence_and_a_warning() {
         let got = collect(&ReadOptions::default(), 16_000, 1, &[0.5, f32::NAN, f32::INFINITY, 2e38]).expect("readable");
         assert_eq!(got.pcm.samples(), [0.5, 0.0, 0.0, 0.0]);
-        assert_eq!(got.warnings[0].code, "audio_damaged");
+        assert_eq!(got.warnings[0].code, WarningCode::AudioDamaged);
         assert!(collect(&ReadOptions::default(), 16_000, 1, &[f32::NAN; 9]).is_err());
     }
 

@@ -5,6 +5,7 @@ use super::collect::Collector;
 use super::containers::{Demuxer, Track, choose};
 use super::timeline::Missing;
 use super::{Decoder as Wish, Fault, ReadOptions, ffmpeg};
+use crate::transcript::WarningCode;
 
 /// Packets in a row that cannot be decoded before the first that can: what follows is not audio.
 const HOPELESS: u32 = 1000;
@@ -17,7 +18,7 @@ pub(crate) fn read(
 ) -> Result<String, Fault> {
     let choice = choose(demuxer.tracks(), options.track, options.decoder == Wish::Auto && ffmpeg::is_there())?;
     if let Some(note) = choice.note {
-        collector.warn("audio_tracks", note);
+        collector.warn(WarningCode::AudioTracks, note);
     }
     if let Some(codec) = choice.foreign {
         let source = demuxer.into_source().ok_or("cannot be read from its beginning again")?;

@@ -6,6 +6,7 @@ use super::collect::Collector;
 use super::containers::Bytes;
 use super::samples::{Encoding, Layout, read_samples};
 use super::source::Source;
+use crate::transcript::WarningCode;
 use std::ffi::OsString;
 use std::io::{Read, Write};
 use std::path::PathBuf;
@@ -124,7 +125,7 @@ pub(crate) fn read(
         });
     }
     let what = codec.map_or_else(|| "was decoded".to_owned(), |codec| format!("holds {codec}, which was decoded"));
-    collector.warn("audio_decoder", format!("{what} by the program ffmpeg"));
+    collector.warn(WarningCode::AudioDecoder, format!("{what} by the program ffmpeg"));
     if ended && (failed || !said.is_empty()) {
         collector.damaged(format!("ffmpeg reports: {}", if said.is_empty() { "it failed" } else { &said }));
     }

@@ -256,6 +256,7 @@ fn a_law(code: u8) -> f32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::transcript::WarningCode;
 
     fn decoded(encoding: Encoding, bytes: &[u8]) -> Vec<f32> {
         let mut out = Vec::new();
@@ -307,6 +308,6 @@ mod tests {
         let ended = read_samples(&mut &bytes[..], layout, Some(1 << 40), &mut collector).expect("readable");
         assert!(matches!(ended, Ended::Early));
         let got = collector.finish("test").expect("readable");
-        assert_eq!((got.pcm.samples(), got.warnings[0].code), (&[0.5][..], "audio_damaged"));
+        assert_eq!((got.pcm.samples(), got.warnings[0].code), (&[0.5][..], WarningCode::AudioDamaged));
     }
 }

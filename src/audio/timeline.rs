@@ -1,6 +1,8 @@
 //! Where a block lies in the time of its recording. Containers give their packets times; what is missing between them
 //! becomes silence, so that nothing moves what comes later, and every missing part is reported with place and length.
 
+use crate::transcript::WarningCode;
+
 /// Why a part of a recording is missing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Missing {
@@ -125,7 +127,7 @@ impl Timeline {
 
     /// Missing parts that have not been reported yet, as codes and sentences; with `last`, also the one at the end and
     /// the sum of those that were too many.
-    pub(crate) fn news(&mut self, last: bool) -> Vec<(&'static str, String)> {
+    pub(crate) fn news(&mut self, last: bool) -> Vec<(WarningCode, String)> {
         if last {
             self.closed.extend(self.open.take());
         }
@@ -140,11 +142,12 @@ impl Timeline {
             let place = format!("from {} to {}", clock(part.start), clock(part.end));
             let length = part.end - part.start;
             news.push(match part.why {
-                Missing::Gap => {
-                    ("audio_gap", format!("nothing was recorded {place} ({length:.2} s); silence stands there"))
-                }
+                Missing::Gap => (
+                    WarningCode::AudioGap,
+                    format!("nothing was recorded {place} ({length:.2} s); silence stands there"),
+                ),
                 Missing::Damaged => (
-                    "audio_damaged",
+                    WarningCode::AudioDamaged,
                     format!("the audio {place} ({length:.2} s) is damaged or lost; silence stands there"),
                 ),
             });
@@ -152,7 +155,7 @@ impl Timeline {
         if last && self.unreported > 0 {
             let (count, seconds) = (self.unreported, self.unreported_seconds);
             self.unreported = 0;
-            news.push(("audio_damaged", format!("{count} more parts are missing, {seconds:.2} s in all")));
+            news.push((WarningCode::AudioDamaged, format!("{count} more parts are missing, {seconds:.2} s in all")));
         }
         news
     }
@@ -201,7 +204,10 @@ mod tests {
         time.advance(10);
         let news = time.news(false);
         assert_eq!(news.len(), 1);
-        assert!(news[0].0 == "audio_gap" && news[0].1.contains("from 0:02.00 to 0:10.50 (8.50 s)"), "{news:?}");
+        assert!(
+            news[0].0 == WarningCode::AudioGap && news[0].1.contains("from 0:02.00 to 0:10.50 (8.50 s)"),
+            "{news:?}"
+        );
         assert!(time.news(true).is_empty());
     }
 
@@ -214,7 +220,7 @@ mod tests {
         time.advance(1);
         let news = time.news(true);
         assert_eq!(news.len(), 1);
-        assert!(news[0].0 == "audio_damaged" && news[0].1.contains("from 0:01.00 to 0:03.00"), "{news:?}");
+        assert!(news[0].0 == WarningCode::AudioDamaged && news[0].1.contains("from 0:01.00 to 0:03.00"), "{news:?}");
     }
 
     #[test]

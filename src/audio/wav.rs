@@ -360,6 +360,7 @@ fn printable(id: &[u8]) -> String {
 mod tests {
     use super::*;
     use crate::audio::Recording;
+    use crate::transcript::WarningCode;
 
     fn decoded(bytes: &[u8]) -> Result<Recording, Fault> {
         let mut collector = Collector::new("x", &Default::default());
@@ -437,6 +438,6 @@ mod tests {
             [chunk(b"RIFF", 0, b"WAVE"), chunk(b"fmt ", 16, &format()), data.clone(), chunk(b"LIST", 1, b"x\0"), data]
                 .concat();
         let got = decoded(&file).expect("readable");
-        assert_eq!((got.pcm.samples(), got.warnings[0].code), (&[0.5, -0.5, 0.5, -0.5][..], "audio_damaged"));
+        assert_eq!((got.pcm.samples(), got.warnings[0].code), (&[0.5, -0.5, 0.5, -0.5][..], WarningCode::AudioDamaged));
     }
 }

@@ -3,7 +3,7 @@
 //! [`DecoderSession`] is the seam: today llama.cpp stands behind it, an own graph can take its place.
 
 use super::watch::Watch;
-use crate::error::{Error, Result};
+use crate::error::{Error, Remedy, Result};
 use std::sync::Arc;
 
 pub use ggml::llama::{CacheType, Input};
@@ -104,7 +104,7 @@ pub(crate) fn open(
         watch: watch.products(),
     };
     let session = ggml::llama::Session::new(model, options)
-        .map_err(|error| Error::internal(format!("decoder: {error}; try a shorter --segment-seconds")))?;
+        .map_err(|error| Error::internal(format!("decoder: {error}")).with_remedy(Remedy::ShorterUtterances))?;
     Ok(Box::new(Llama { session, capacity }))
 }
 

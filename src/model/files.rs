@@ -1,6 +1,6 @@
 //! The pair of files a model is: the decoder and, beside it, the `mmproj` with the audio encoder.
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Remedy, Result};
 use qasr_format::schema::{decoder, encoder, general};
 use qasr_format::{Gguf, GgufError};
 use std::path::{Path, PathBuf};
@@ -60,16 +60,14 @@ impl ModelFiles {
                     decoder.display()
                 ),
             )),
-            [] => Err(Error::model(format!(
-                "{} has no audio encoder beside it: put its mmproj-*.gguf into {} or name it with --mmproj",
-                decoder.display(),
-                folder.display()
-            ))),
+            [] => Err(Error::model(format!("{} has no audio encoder beside it", decoder.display()))
+                .with_remedy(Remedy::NameEncoder)),
             several => Err(Error::model(format!(
-                "{} has several audio encoders beside it ({}): choose one with --mmproj",
+                "{} has several audio encoders beside it ({})",
                 decoder.display(),
                 names(several)
-            ))),
+            ))
+            .with_remedy(Remedy::ChooseEncoder)),
         }
     }
 
@@ -139,15 +137,10 @@ fn only_decoder_in(folder: &Path) -> Result<PathBuf> {
     }
     match decoders.as_slice() {
         [decoder] => Ok(decoder.clone()),
-        [] => Err(Error::model(format!(
-            "{} holds no decoder file (*.gguf): make a pair with `qasr convert`",
-            folder.display()
-        ))),
-        several => Err(Error::model(format!(
-            "{} holds several models ({}): name one of them with -m",
-            folder.display(),
-            names(several)
-        ))),
+        [] => Err(Error::model(format!("{} holds no decoder file (*.gguf)", folder.display()))
+            .with_remedy(Remedy::ConvertCheckpoint)),
+        several => Err(Error::model(format!("{} holds several models ({})", folder.display(), names(several)))
+            .with_remedy(Remedy::NameDecoder)),
     }
 }
 
@@ -175,10 +168,10 @@ fn architecture(header: &Gguf) -> Option<&str> {
 
 fn refuse_encoder(header: &Gguf) -> Result<()> {
     match architecture(header) {
-        Some(encoder::ARCHITECTURE) => Err(Error::model(format!(
-            "{} is an audio encoder (mmproj): give the decoder file with -m, and this one with --mmproj",
-            header.path().display()
-        ))),
+        Some(encoder::ARCHITECTURE) => {
+            Err(Error::model(format!("{} is an audio encoder (mmproj)", header.path().display()))
+                .with_remedy(Remedy::NameBothFiles))
+        }
         _ => Ok(()),
     }
 }
@@ -254,10 +247,10 @@ mod tests {
     #[test]
     fn a_folder_without_models_says_what_to_do() {
         let folder = Folder::new();
-        assert!(folder.refusal("").contains("qasr convert"));
+        assert!(folder.refusal("").contains("from a checkpoint"));
         assert!(folder.refusal("none.gguf").contains("none.gguf: cannot open"));
         folder.encoder("mmproj-a.gguf", 64);
-        assert!(folder.refusal("").contains("qasr convert"));
+        assert!(folder.refusal("").contains("from a checkpoint"));
     }
 
     #[test]
@@ -330,7 +323,7 @@ mod tests {
         assert!(message.contains("several models (large-q8_0.gguf, small-q8_0.gguf)"), "{message}");
         folder.encoder("mmproj-ten.gguf", 64);
         let message = folder.refusal("small-q8_0.gguf");
-        assert!(message.contains("(mmproj-one.gguf, mmproj-ten.gguf)") && message.contains("--mmproj"), "{message}");
+        assert!(message.contains("(mmproj-one.gguf, mmproj-ten.gguf)") && message.contains("choose one"), "{message}");
         folder.encoder("mmproj-small-f16.gguf", 64);
         assert_eq!(folder.pair("small-q8_0.gguf").1, "mmproj-small-f16.gguf");
     }
@@ -340,7 +333,7 @@ mod tests {
         let folder = Folder::new();
         folder.decoder("words.gguf", 64);
         let message = folder.refusal("words.gguf");
-        assert!(message.contains("no audio encoder beside it") && message.contains("--mmproj"), "{message}");
+        assert!(message.contains("no audio encoder beside it") && message.contains("or name it"), "{message}");
         folder.encoder("sound.gguf", 64);
         folder.encoder("wide.gguf", 128);
         for path in ["", "words.gguf"] {

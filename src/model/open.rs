@@ -276,7 +276,7 @@ fn check_cache(cache: CacheType, head_width: u64) -> Result<()> {
 
 fn read_tokenizer(file: &Gguf) -> Result<Tokenizer> {
     let refuse = |error: qasr_format::GgufError| Error::model(error.to_string());
-    let named = |error: Error| Error::new(error.kind(), format!("{}: {error}", file.path().display()));
+    let named = |error: Error| error.at(file.path().display());
     let tokenizer = Tokenizer::new(Vocabulary {
         tokens: file.strings(tokenizer::TOKENS).map_err(refuse)?.to_vec(),
         token_types: file.i32s(tokenizer::TOKEN_TYPE).map_err(refuse)?.to_vec(),

@@ -3,7 +3,7 @@
 use super::Recognized;
 use crate::mel;
 use crate::text::joining;
-use crate::transcript::{Segment, Transcript, Warning};
+use crate::transcript::{Segment, Transcript, Warning, WarningCode};
 
 /// What stands between the texts of two utterances.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,10 +45,10 @@ pub(crate) fn without_text(samples: u64, no_utterances: bool) -> Option<Warning>
             "the recording has {samples} samples (at 16 kHz); more than {} are needed, so there is no text",
             mel::TOO_SHORT
         );
-        return Some(Warning { code: "too_short", message });
+        return Some(Warning { code: WarningCode::TooShort, message });
     }
-    let message = "no speech was found, so nothing was transcribed; --vad off transcribes everything".into();
-    no_utterances.then_some(Warning { code: "no_speech", message })
+    let message = "no speech was found, so nothing was transcribed".into();
+    no_utterances.then_some(Warning { code: WarningCode::NoSpeech, message })
 }
 
 fn placed(warning: &Warning, segment: &Segment) -> Warning {

@@ -8,7 +8,7 @@
 
 use super::cost::{StepCost, Stopwatch};
 use super::windows::WindowRows;
-use crate::error::{Error, Result};
+use crate::error::{Error, Remedy, Result};
 use crate::model::Model;
 use crate::model::config::{CHUNK_FRAMES, WINDOW_CHUNKS, encoder_tokens};
 use crate::model::decoder::{Choice, DecoderSession, Input, most_likely};
@@ -93,8 +93,9 @@ impl Decoding {
         let max = self.model.decoder_config().max_positions;
         if positions + script.forced.len() >= max {
             return Err(Error::usage(format!(
-                "context text and audio need {positions} positions and the model has {max}: shorten --context or lower --segment-seconds"
-            )));
+                "context text and audio need {positions} positions and the model has {max}"
+            ))
+            .with_remedy(Remedy::ShorterPrompt));
         }
         let budget = limits.tokens.max(script.forced.len()).min(max - positions);
         self.make_room((positions + budget).min(max))?;

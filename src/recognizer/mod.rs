@@ -19,13 +19,13 @@ pub use cost::{Clock, StepCost};
 pub use decoding::Script;
 
 use crate::audio::split::pad_piece;
-use crate::error::{Error, Result};
+use crate::error::{Error, Remedy, Result};
 use crate::mel;
 use crate::model::Model;
 use crate::model::config::EncoderConfig;
 use crate::options::{Options, PeakPolicy};
 use crate::text::{Answer, ControlTokens, Prompt, Tokenizer, answer, repetition};
-use crate::transcript::Warning;
+use crate::transcript::{Warning, WarningCode};
 use crate::units::{HOP, SAMPLE_RATE, SampleIndex};
 use decoding::{Decoded, Decoding, Limits};
 use std::borrow::Cow;
@@ -104,10 +104,11 @@ impl Recognizer {
         let positions = prompt.positions(EncoderConfig::audio_tokens(longest / HOP));
         let max = model.decoder_config().max_positions;
         if positions >= max {
+            let seconds = longest as f64 / f64::from(SAMPLE_RATE);
             return Err(Error::usage(format!(
-                "context text and utterances of up to {:.0} s need {positions} positions and the model has {max}: shorten --context or lower --segment-seconds",
-                longest as f64 / f64::from(SAMPLE_RATE)
-            )));
+                "context text and utterances of up to {seconds:.0} s need {positions} positions and the model has {max}"
+            ))
+            .with_remedy(Remedy::ShorterPrompt));
         }
         let expected = positions.saturating_add(options.token_budget(longest)).min(max);
         Ok(Self {
@@ -221,13 +222,13 @@ impl Recognizer {
         if !recognized.complete {
             let budget = recognized.token_limit;
             warnings.push(Warning {
-                code: "token_limit",
-                message: format!("the text was cut at the limit of {budget} new tokens and may lack its end; allow more with --max-new-tokens or cut sooner with --segment-seconds"),
+                code: WarningCode::TokenLimit,
+                message: format!("the text was cut at the limit of {budget} new tokens and may lack its end"),
             });
         }
         if recognized.answer.repaired {
             warnings.push(Warning {
-                code: "repetition_repaired",
+                code: WarningCode::RepetitionRepaired,
                 message: "the model repeated itself; the repeats were reduced to one".into(),
             });
         }

@@ -8,7 +8,7 @@ use crate::mel;
 use crate::model::Model;
 use crate::options::Options;
 use crate::recognizer::{Clock, Joining, Recognized, Recognizer, Script, StepCost, add_segment, without_text};
-use crate::transcript::{Segment, Transcript, Warning};
+use crate::transcript::{Segment, Transcript, Warning, WarningCode};
 use crate::units::{HOP, SAMPLE_RATE, SampleIndex};
 use serde::{Deserialize, Serialize};
 use std::ops::RangeInclusive;
@@ -387,7 +387,8 @@ impl Stream {
                 (recognized, warnings)
             }
             Err(error) => {
-                let warning = Warning { code: "failed", message: format!("the text may lack its end: {error}") };
+                let warning =
+                    Warning { code: WarningCode::Failed, message: format!("the text may lack its end: {error}") };
                 failure.get_or_insert(error);
                 let tokens = running.hypothesis[..running.committed_ids].to_vec();
                 (Recognized { answer: self.recognizer.read(&tokens), tokens, ..Recognized::nothing() }, vec![warning])

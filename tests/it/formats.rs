@@ -2,6 +2,7 @@
 //! table when it lies beside the checkout (`../shared/audio/formats`).
 
 use crate::optional;
+use qasr::WarningCode;
 
 use qasr::audio::{Pcm16k, RawFormat, ReadOptions, Recording, read_path, read_stream};
 use qasr::error::{Error, ErrorKind};
@@ -185,7 +186,7 @@ fn damage_that_loses_sound_is_reported() {
     // Decoded in part, and said so; while nothing is said about a sound file.
     for row in table(&small_set()) {
         let Ok(recording) = read_path(&small_set().join(&row.file), &ReadOptions::default()) else { continue };
-        let damaged = recording.warnings.iter().any(|warning| warning.code == "audio_damaged");
+        let damaged = recording.warnings.iter().any(|warning| warning.code == WarningCode::AudioDamaged);
         let cut = row.file.contains("truncated");
         if cut || row.expect == "ok" || row.expect == "optional" {
             assert_eq!(damaged, cut, "{}: {:?}", row.file, recording.warnings);

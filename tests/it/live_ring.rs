@@ -208,7 +208,7 @@ fn what_a_device_gives_is_made_fit() {
     feeder.alarm().overrun();
     feeder.alarm().overrun();
     assert_eq!(source.next(Duration::ZERO, 99).expect("no error"), Some(Block::default()));
-    let codes: Vec<&str> = source.warnings().iter().map(|warning| warning.code).collect();
+    let codes: Vec<&str> = source.warnings().iter().map(|warning| warning.code.as_str()).collect();
     assert_eq!(codes, ["audio_clipped", "device_overrun"]);
     // Told once.
     feeder.alarm().overrun();
@@ -242,7 +242,7 @@ fn microphones_are_listed_or_the_reason_is_said() {
     if !live::HAS_MICROPHONE {
         for error in [listed.err(), live::microphone(None, 10).err()] {
             let error = error.expect("this build has none");
-            assert!(error.kind() == ErrorKind::Usage && error.to_string().contains("--features mic"), "{error}");
+            assert!(error.kind() == ErrorKind::Usage && error.to_string().contains("feature `mic`"), "{error}");
         }
         return;
     }

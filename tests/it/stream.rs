@@ -199,7 +199,7 @@ fn recordings_without_text_say_why_in_both_drivers() {
         assert!(updates.is_empty(), "{updates:?}");
         assert_eq!((live.segments.len(), offline.segments.len()), (0, 0));
         assert_eq!((live.text.as_str(), offline.text.as_str()), ("", ""));
-        assert_eq!(offline.warnings.iter().map(|warning| warning.code).collect::<Vec<_>>(), [code]);
+        assert_eq!(offline.warnings.iter().map(|warning| warning.code.as_str()).collect::<Vec<_>>(), [code]);
         assert_eq!(live.warnings, offline.warnings);
     }
 }

@@ -211,6 +211,71 @@ fn the_pin_is_written_once() {
     }
 }
 
+/// The contents of all string literals outside comments, up to the tests of the file.
+fn literals(text: &str) -> Vec<String> {
+    let code = text.split("#[cfg(test)]\nmod ").next().unwrap_or_default();
+    let (mut found, mut rest) = (Vec::new(), code);
+    while let Some(at) = rest.find(['"', '/', '\'']) {
+        rest = &rest[at..];
+        if rest.starts_with("//") {
+            rest = rest.split_once('\n').map_or("", |(_, rest)| rest);
+        } else if let Some(after) = ["'\"'", "'\\\"'", "'/'"].iter().find_map(|letter| rest.strip_prefix(letter)) {
+            rest = after;
+        } else if let Some(inside) = rest.strip_prefix('"') {
+            let mut is_escaped = false;
+            let end = inside.find(|letter| {
+                let ends = letter == '"' && !is_escaped;
+                is_escaped = letter == '\\' && !is_escaped;
+                ends
+            });
+            let end = end.unwrap_or(inside.len());
+            found.push(inside[..end].to_owned());
+            rest = inside.get(end + 1..).unwrap_or_default();
+        } else {
+            rest = &rest[1..];
+        }
+    }
+    found
+}
+
+/// Whether a text names an option of a command (`--name`, or `-n` inside a sentence) or a subcommand.
+fn names_a_flag(text: &str) -> bool {
+    let letters: Vec<char> = format!("{text}   ").chars().collect();
+    text.contains("`qasr ")
+        || letters.windows(4).any(|w| {
+            let is_long = w[0] == '-' && w[1] == '-' && w[2].is_ascii_lowercase();
+            let is_short = [' ', '(', '`'].contains(&w[0]) && w[1] == '-' && w[2].is_ascii_lowercase();
+            is_long || (is_short && !w[3].is_ascii_alphanumeric())
+        })
+}
+
+/// A program that embeds the library would show its users flags that it does not have.
+#[test]
+fn the_library_and_the_measuring_package_name_no_flags() {
+    let mut faults = Vec::new();
+    for path in tabled().iter().flat_map(|source| rust_files(source)) {
+        // Its sentences move to the command together with the one journal.
+        if path.ends_with("evaluation/journal.rs") {
+            continue;
+        }
+        let flags = literals(&read(&path)).into_iter().filter(|text| names_a_flag(text));
+        faults.extend(flags.map(|text| format!("{}: {text:?}", path.display())));
+    }
+    assert!(faults.is_empty(), "use qasr::error::Remedy; cli/src/messages.rs names flags:\n{}", faults.join("\n"));
+}
+
+#[test]
+fn the_flag_reader_sees_flags() {
+    let text = "a(-x, '\"', b'\\\\'); // \"--no\"\nf(\"one \\\"two\", \"raise --max-kl\");\n#[cfg(test)]\nmod t { \"--in-test\" }";
+    assert_eq!(literals(text), ["one \\\"two", "raise --max-kl"]);
+    for flag in ["raise --max-kl", "name it with -m", "give another (-o)", "`-o`", "see `qasr convert`"] {
+        assert!(names_a_flag(flag), "{flag}");
+    }
+    for other in ["-nostdin", "a - b", "well-known", "at -5 dB", "0-1", "--", "--- end"] {
+        assert!(!names_a_flag(other), "{other}");
+    }
+}
+
 #[test]
 fn the_import_reader_sees_imports() {
     let text = "use crate::mel::LogMel;\nuse crate::{\n    audio::{Pcm16k, read},\n    text,\n};\n// crate::stream\n";

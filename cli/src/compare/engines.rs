@@ -92,7 +92,7 @@ fn own(models: &[PathBuf]) -> Result<Vec<Engine>> {
             None => ModelFiles::find(&decoder),
             Some(encoder) => ModelFiles::with_encoder(&decoder, encoder),
         };
-        let files = found.map_err(|error| Error::new(error.kind(), format!("-m {}: {error}", model.display())))?;
+        let files = found.map_err(|error| error.at(format_args!("-m {}", model.display())))?;
         let encoder_name = encoder.as_ref().map_or(String::new(), |encoder| format!(" + {}", stem(encoder)));
         let name = format!("qasr {}{encoder_name}", stem(&decoder));
         engine(name, Some(decoder), encoder.as_deref(), vec![files.decoder, files.encoder])

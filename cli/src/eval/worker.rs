@@ -140,6 +140,6 @@ fn measure(args: &EvalArgs, name: &str, messages: &Messages) -> Result<()> {
     match results {
         Ok(_) => Ok(()),
         Err(error) if error.kind() == ErrorKind::Output => Err(error),
-        Err(error) => Err(Error::new(error.kind(), format!("{}: {error}", chosen.name))),
+        Err(error) => Err(error.at(&chosen.name)),
     }
 }

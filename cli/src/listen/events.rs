@@ -1,6 +1,7 @@
 //! What is told of a run, event by event, as JSON and to the other files of this folder. Times are seconds in the audio
 //! that was heard; what is a duration or a delay says `_ms` in its name.
 
+use crate::messages::warning_sentence;
 use qasr::endpoint::EndReason;
 use qasr::stream::{self, StepCost, Update};
 use qasr::text::Language;
@@ -212,7 +213,7 @@ impl Final {
 
 impl From<&Warning> for Said {
     fn from(warning: &Warning) -> Self {
-        Self { code: warning.code.to_owned(), message: warning.message.clone() }
+        Self { code: warning.code.to_string(), message: warning_sentence(warning) }
     }
 }
 

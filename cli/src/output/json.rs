@@ -7,6 +7,7 @@
 
 use super::Report;
 use crate::cost;
+use crate::messages::warning_sentence;
 use qasr::model::ModelInfo;
 use qasr::text::Language;
 use qasr::{ModelFiles, Segment, Timings, Transcript};
@@ -51,7 +52,7 @@ struct Verbose<'a> {
     text: &'a str,
     segments: Vec<VerboseSegment<'a>>,
     complete: bool,
-    warnings: Vec<VerboseWarning<'a>>,
+    warnings: Vec<VerboseWarning>,
     timing: Timing,
     peak_rss_bytes: Option<u64>,
     model: &'a ModelSummary,
@@ -72,9 +73,9 @@ struct VerboseSegment<'a> {
 }
 
 #[derive(Serialize)]
-struct VerboseWarning<'a> {
-    code: &'a str,
-    message: &'a str,
+struct VerboseWarning {
+    code: &'static str,
+    message: String,
 }
 
 #[derive(Serialize)]
@@ -106,7 +107,7 @@ pub fn write(report: &Report<'_>, out: &mut dyn Write) -> io::Result<()> {
         warnings: transcript
             .warnings
             .iter()
-            .map(|warning| VerboseWarning { code: warning.code, message: &warning.message })
+            .map(|warning| VerboseWarning { code: warning.code.as_str(), message: warning_sentence(warning) })
             .collect(),
         timing: timing(transcript),
         peak_rss_bytes: report.peak_rss_bytes,

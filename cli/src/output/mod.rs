@@ -187,7 +187,7 @@ mod tests {
     use super::*;
     use qasr::model::ModelInfo;
     use qasr::units::SampleIndex;
-    use qasr::{Timings, Warning};
+    use qasr::{Timings, Warning, WarningCode};
     use std::time::Duration;
 
     fn segment(start: u64, end: u64, text: &str) -> Segment {
@@ -214,7 +214,7 @@ mod tests {
             ],
             duration: SampleIndex(58_000_000),
             complete: false,
-            warnings: vec![Warning { code: "token_limit", message: "cut".into() }],
+            warnings: vec![Warning { code: WarningCode::TokenLimit, message: "cut".into() }],
             timings: Timings { decode: Duration::from_micros(1500), new_tokens: 4, ..Timings::default() },
         }
     }

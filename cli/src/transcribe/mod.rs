@@ -8,7 +8,7 @@ use super::args::TranscribeArgs;
 use super::cost;
 use super::exit::{Exit, Tally};
 use super::interrupt;
-use super::messages::Messages;
+use super::messages::{Messages, warning_sentence};
 use super::output::{self, Format, ModelSummary, Report};
 use super::shared::OpenModel;
 use lanes::Lanes;
@@ -113,7 +113,7 @@ impl<'a> Run<'a> {
             }));
         }
         for warning in &transcript.warnings {
-            self.messages.warning(named(name, &warning.message));
+            self.messages.warning(named(name, &warning_sentence(warning)));
         }
         self.messages.note(format_args!("{name}: {}", cost::summary(transcript)));
         tally.add(if transcript.complete { Exit::Success } else { Exit::Incomplete });

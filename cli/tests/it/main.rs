@@ -27,3 +27,4 @@ mod page;
 mod quant_report;
 mod quantize;
 mod recipe;
+mod remedies;

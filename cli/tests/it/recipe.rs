@@ -89,6 +89,7 @@ fn what_cannot_be_found_is_refused_and_nothing_is_written() {
     let scratch = folder("recipe-refused");
     for (more, code, what) in [
         (&["--target-size", "1M"][..], 2, "smallest is about 5."),
+        (&["--target-size", "1M"], 2, "raise --target-size or give smaller --types"),
         (&["--max-kl", "0.0000000001"], 2, "raise --max-kl"),
         (&[], 2, "--target-size"),
         (&["--target-size", "5M", "--max-kl", "0.1"], 2, "--max-kl"),

@@ -164,8 +164,7 @@ pub fn compare(
     }
     let mut distances = Vec::with_capacity(clips.len());
     for clip in clips {
-        let distance = compare_clip(reference, other, clip)
-            .map_err(|error| Error::new(error.kind(), format!("{}: {error}", clip.name)))?;
+        let distance = compare_clip(reference, other, clip).map_err(|error| error.at(&clip.name))?;
         distances.push(distance);
         progress(distances.len());
     }

@@ -112,7 +112,7 @@ impl Reference {
         let mut reference = Self { clips: Vec::with_capacity(clips.len()), vocabulary };
         let mut bytes = 0_usize;
         for clip in clips {
-            let named = |error: Error| Error::new(error.kind(), format!("{}: {error}", clip.name));
+            let named = |error: Error| error.at(&clip.name);
             let ids = text_ids(model, clip).map_err(named)?;
             bytes = bytes.saturating_add(ids.len().saturating_mul(vocabulary).saturating_mul(size_of::<f32>()));
             if bytes > MOST_BYTES {
@@ -261,7 +261,7 @@ pub fn compare(model: &Model, reference: &Reference, progress: &mut dyn FnMut(us
             });
             Ok(())
         })
-        .map_err(|error| Error::new(error.kind(), format!("{}: {error}", forced.clip.name)))?;
+        .map_err(|error| error.at(&forced.clip.name))?;
         clips.push(clip_cost(&forced.clip, &positions[begin..]));
         progress(clips.len());
     }

@@ -142,7 +142,7 @@ fn hear(model: &Model, entry: &Entry, options: &Options) -> Result<Transcript> {
     let started = Instant::now();
     let recording = audio::read_path(&entry.file, &ReadOptions::default())?;
     let audio_time = started.elapsed();
-    let named = |error: Error| Error::new(error.kind(), format!("{}: {error}", entry.name));
+    let named = |error: Error| error.at(&entry.name);
     let mut transcript = transcribe(model, &recording.pcm, options, &mut |_| {}).map_err(named)?;
     transcript.timings.audio = audio_time;
     transcript.warnings.splice(0..0, recording.warnings);

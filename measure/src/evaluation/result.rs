@@ -4,7 +4,7 @@ use super::{Entry, FileIdentity};
 use crate::scoring::{Distance, Errors, Normalizer, Unit, character_distance, is_loop, score};
 use qasr::error::{Error, ErrorKind};
 use qasr::text::Language;
-use qasr::transcript::Transcript;
+use qasr::transcript::{Transcript, WarningCode};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
@@ -46,7 +46,7 @@ pub struct FileResult {
     /// False when the limit of new tokens cut the text.
     pub complete: bool,
     /// Codes of the transcript's warnings.
-    pub warnings: Vec<String>,
+    pub warnings: Vec<WarningCode>,
     pub times: StageTimes,
     pub audio_tokens: usize,
     pub new_tokens: usize,
@@ -116,7 +116,7 @@ impl FileResult {
         self.language_heard =
             named.map(|name| Language::find(name).map_or(name.clone(), |language| language.code().to_owned()));
         self.complete = transcript.complete;
-        self.warnings = transcript.warnings.iter().map(|warning| warning.code.to_owned()).collect();
+        self.warnings = transcript.warnings.iter().map(|warning| warning.code).collect();
         self.times = StageTimes {
             audio_ms: milliseconds(timings.audio),
             mel_ms: milliseconds(timings.mel),
@@ -132,7 +132,7 @@ impl FileResult {
     pub(super) fn score(&mut self, language: Option<Language>, normalizer: Option<Normalizer>) {
         self.normalizer = normalizer.unwrap_or_else(|| Normalizer::for_language(language));
         self.unit = Unit::choose(language, self.truth.as_deref().unwrap_or(&self.heard));
-        let is_repaired = self.warnings.iter().any(|code| code == "repetition_repaired");
+        let is_repaired = self.warnings.contains(&WarningCode::RepetitionRepaired);
         self.is_loop = is_repaired || is_loop(&self.heard, self.truth.as_deref(), self.unit);
         let Some(truth) = &self.truth else { return };
         let has_words = |text: &str| !Normalizer::Basic.apply(text).is_empty();

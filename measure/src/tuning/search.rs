@@ -2,7 +2,7 @@
 
 use super::choice::{Candidate, Plan, front};
 use super::groups::Group;
-use qasr::error::{Error, Result};
+use qasr::error::{Error, Remedy, Result};
 use qasr_format::GgmlType;
 use serde::{Deserialize, Serialize};
 
@@ -129,11 +129,12 @@ pub fn search(trial: &mut dyn Trial, sensitivities: &[Sensitivity], budget: Budg
             best.ok_or_else(|| {
                 let least = front.first().map_or(0, |plan| plan.bytes).saturating_add(rest);
                 Error::usage(format!(
-                    "no types make the model as small as {:.2} MB: the smallest is about {:.2} MB ({least} bytes); raise \
-                     --target-size or give smaller --types",
+                    "no types make the model as small as {:.2} MB: the smallest is about {:.2} MB ({least} \
+                     bytes)",
                     bytes as f64 / 1e6,
                     least as f64 / 1e6
                 ))
+                .with_remedy(Remedy::LargerFilesOrSmallerTypes)
             })
         }
         Budget::Divergence(kl) => {
@@ -152,7 +153,10 @@ pub fn search(trial: &mut dyn Trial, sensitivities: &[Sensitivity], budget: Budg
                 }
             }
             best.ok_or_else(|| {
-                Error::usage(format!("no types keep the divergence under {kl} nats per token: the least is {nearest:.2e}; raise --max-kl or allow larger --types"))
+                Error::usage(format!(
+                    "no types keep the divergence under {kl} nats per token: the least is {nearest:.2e}"
+                ))
+                .with_remedy(Remedy::MoreDivergenceOrLargerTypes)
             })
         }
     }
@@ -232,6 +236,6 @@ mod tests {
         let looser = search(&mut trial, &all, Budget::Divergence(0.5)).unwrap();
         assert!(looser.measured.bytes < found.measured.bytes);
         let error = search(&mut trial, &all, Budget::Divergence(least / 2.0)).unwrap_err();
-        assert!(error.to_string().contains("raise --max-kl"), "{error}");
+        assert!(error.to_string().contains("allow more divergence"), "{error}");
     }
 }

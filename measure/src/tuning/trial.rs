@@ -5,7 +5,7 @@ use super::search::{Measured, Trial};
 use crate::depths::Clip;
 use crate::depths::logits::{Reference, compare};
 use crate::variants::converted;
-use qasr::error::{Error, Result};
+use qasr::error::{Error, Remedy, Result};
 use qasr::model::{Model, ModelFiles, ModelOptions};
 use qasr_convert::{Destination, FileType, Override, Plan, QuantizeOptions, Recipe};
 use qasr_format::GgmlType;
@@ -41,7 +41,8 @@ impl ModelTrial {
     ) -> Result<Self> {
         let reference = Reference::measure(&Model::open(&source, &options)?, clips, progress)?;
         let unwritable = |error: std::io::Error| {
-            Error::output(format!("{}: cannot make a folder in it: {error}; choose another --work", work.display()))
+            Error::output(format!("{}: cannot make a folder in it: {error}", work.display()))
+                .with_remedy(Remedy::OtherWorkFolder)
         };
         // One name, so that what an interrupted run left is written over.
         let folder = work.join("trial");

@@ -517,5 +517,8 @@ fn a_model_that_fails_loses_nothing_that_was_promised_and_no_audio() {
     assert_eq!(finals, [0, 1]);
     let transcript = stream.finish();
     assert!(!transcript.complete);
-    assert_eq!(transcript.warnings.iter().map(|warning| warning.code).collect::<Vec<_>>(), ["failed", "failed"]);
+    assert_eq!(
+        transcript.warnings.iter().map(|warning| warning.code.as_str()).collect::<Vec<_>>(),
+        ["failed", "failed"]
+    );
 }

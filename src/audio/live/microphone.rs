@@ -55,7 +55,7 @@ pub fn microphone(device: Option<&str>, ring_seconds: u32) -> Result<Source> {
 #[cfg(not(feature = "mic"))]
 fn unsupported() -> crate::error::Error {
     crate::error::Error::usage(
-        "this build cannot listen to a microphone: build it with `--features mic` (on Linux that needs ALSA's headers, \
-         on Debian the package libasound2-dev), or pipe audio to standard input",
+        "this build cannot listen to a microphone: build it with the feature `mic` (on Linux that needs ALSA's \
+         headers, on Debian the package libasound2-dev)",
     )
 }

@@ -7,7 +7,7 @@ use crate::audio::level::Level;
 use crate::audio::resample::Resampler;
 use crate::audio::{Fault, RawFormat};
 use crate::error::{Error, Result};
-use crate::transcript::Warning;
+use crate::transcript::{Warning, WarningCode};
 use crate::units::SAMPLE_RATE;
 use rtrb::{Consumer, Producer, RingBuffer};
 use std::any::Any;
@@ -287,7 +287,8 @@ impl Ring {
         let made = &mut self.ready[start..];
         self.timeline += made.len() as u64;
         if let Some(clipped) = self.level.scale(made) {
-            self.warnings.push(Warning { code: "audio_clipped", message: format!("{}: {clipped}", self.name) });
+            self.warnings
+                .push(Warning { code: WarningCode::AudioClipped, message: format!("{}: {clipped}", self.name) });
         }
     }
 
@@ -304,7 +305,7 @@ impl Ring {
         if !self.overruns_told && self.shared.overruns.load(Ordering::Relaxed) > 0 {
             self.overruns_told = true;
             self.warnings.push(Warning {
-                code: "device_overrun",
+                code: WarningCode::DeviceOverrun,
                 message: format!(
                     "{}: the device lost audio before this program got it, so words may be missing; close other \
                      programs that load the machine (told once)",
