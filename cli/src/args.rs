@@ -41,11 +41,24 @@ pub enum Command {
     Inspect(InspectArgs),
     Eval(Box<EvalArgs>),
     Compare(Box<CompareArgs>),
+    Completions(CompletionsArgs),
+    Man(ManArgs),
+}
+
+impl Command {
+    /// Whether details were asked for.
+    pub fn is_verbose(&self) -> bool {
+        match self {
+            Self::Transcribe(args) => args.verbose,
+            Self::Listen(args) => args.verbose,
+            _ => false,
+        }
+    }
 }
 
 const EXAMPLES: &str = "\
 Examples:
-  qasr transcribe talk.wav
+  qasr talk.wav                                     short for `qasr transcribe talk.wav`
   qasr transcribe -m models/Qwen3-ASR-0.6B-Q8_0.gguf -osrt talk.mp3
   qasr listen -m models/Qwen3-ASR-0.6B-Q8_0.gguf
   qasr convert Qwen3-ASR-0.6B/ --type q8_0 -o models/
@@ -90,8 +103,18 @@ fn convert_notes() -> String {
     format!("{}\n\n{CONVERT_NOTES}", real_model::help())
 }
 
+const SETTINGS: &str = "\
+Settings: QASR_MODEL names the model where -m is not given. A file does so too, and
+sets other flags of transcribe and listen (on Linux ~/.config/qasr/config.toml;
+`qasr --version` says where it is looked for, QASR_CONFIG names another):
+  model = \"~/models\"
+  language = \"de\"
+  segment-seconds = 20
+Flags beat QASR_MODEL, QASR_MODEL beats the file; -v says what came from where.
+eval, compare and imatrix take the model alone.";
+
 fn notes() -> String {
-    format!("{EXAMPLES}\n\n{}", real_model::help())
+    format!("{EXAMPLES}\n\n{}\n\n{SETTINGS}", real_model::help())
 }
 
 /// Turn recordings into text
@@ -199,6 +222,10 @@ pub struct TranscribeArgs {
     #[arg(long, help_heading = "Messages")]
     pub no_prints: bool,
 
+    /// Times of every stage, and every warning in full
+    #[arg(short, long, conflicts_with = "no_prints", help_heading = "Messages")]
+    pub verbose: bool,
+
     /// Show progress even where standard error is not a terminal [also -pp]
     #[arg(long, alias = "print-progress", help_heading = "Messages")]
     pub progress: bool,
@@ -262,6 +289,35 @@ pub struct InspectArgs {
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
 }
+
+/// Print completions for a shell
+#[derive(Debug, Args)]
+#[command(after_help = COMPLETIONS_NOTES, arg_required_else_help = true)]
+pub struct CompletionsArgs {
+    /// The shell
+    #[arg(value_name = "SHELL")]
+    pub shell: clap_complete::Shell,
+}
+
+const COMPLETIONS_NOTES: &str = "\
+Examples:
+  qasr completions bash > ~/.local/share/bash-completion/completions/qasr
+  qasr completions zsh > ~/.zfunc/_qasr              # ~/.zfunc in fpath
+  qasr completions fish > ~/.config/fish/completions/qasr.fish";
+
+/// Print a page for man
+#[derive(Debug, Args)]
+#[command(after_help = MAN_NOTES)]
+pub struct ManArgs {
+    /// A subcommand [default: the command as a whole]
+    #[arg(value_name = "COMMAND")]
+    pub subcommand: Option<String>,
+}
+
+const MAN_NOTES: &str = "\
+Examples:
+  qasr man > ~/.local/share/man/man1/qasr.1
+  qasr man transcribe | man -l -";
 
 /// What decodes recordings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

@@ -8,6 +8,7 @@
 
 mod args;
 mod compare;
+mod config;
 mod convert;
 mod cost;
 mod eval;
@@ -18,6 +19,7 @@ mod inspect;
 mod interrupt;
 mod languages;
 mod listen;
+mod manual;
 mod messages;
 mod output;
 mod quant_report;
@@ -35,6 +37,7 @@ mod work;
 use args::{Cli, Command};
 use clap::error::ErrorKind as ParseErrorKind;
 use clap::{CommandFactory, Parser};
+use config::Completed;
 use exit::Exit;
 use messages::Messages;
 use std::ffi::OsString;
@@ -69,12 +72,22 @@ fn dispatch(argv: Vec<OsString>) -> Exit {
         }
     };
     let command = help_command(&argv);
+    let Completed { argv, notes } = match config::complete(argv) {
+        Ok(completed) => completed,
+        Err(refused) => {
+            Messages::default().error(refused.sentence);
+            return refused.exit;
+        }
+    };
     let cli = match Cli::try_parse_from(argv) {
         Ok(cli) => cli,
         Err(error) => return explain(&error, &command),
     };
     if cli.version {
         return version::run();
+    }
+    if cli.command.as_ref().is_some_and(Command::is_verbose) {
+        notes.iter().for_each(|note| Messages::default().note(note));
     }
     match cli.command {
         Some(Command::Transcribe(args)) if args.list_languages => languages::run(),
@@ -90,6 +103,8 @@ fn dispatch(argv: Vec<OsString>) -> Exit {
         Some(Command::Inspect(args)) => inspect::run(&args),
         Some(Command::Eval(args)) => eval::run(&args),
         Some(Command::Compare(args)) => compare::run(&args),
+        Some(Command::Completions(args)) => manual::completions(&args),
+        Some(Command::Man(args)) => manual::page(&args),
         None => {
             Messages::default().text(&Cli::command().render_help());
             Exit::Usage

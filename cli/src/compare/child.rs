@@ -84,6 +84,8 @@ enum Piece {
 pub fn run(words: &[String], timeout: Duration) -> Result<Outcome, String> {
     let Some((program, arguments)) = words.split_first() else { return Err("there is no command to run".into()) };
     let mut command = Command::new(program);
+    // An engine that is qasr gets the settings of this command line and no others.
+    command.env("QASR_CONFIG", "").env_remove("QASR_MODEL");
     command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     #[cfg(unix)]
     std::os::unix::process::CommandExt::process_group(&mut command, 0);

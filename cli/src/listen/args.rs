@@ -115,6 +115,10 @@ pub struct ListenArgs {
     /// Only the text, warnings and errors [also -np]
     #[arg(long, help_heading = "Messages")]
     pub no_prints: bool,
+
+    /// Times of the steps, and which settings came from where
+    #[arg(short, long, conflicts_with = "no_prints", help_heading = "Messages")]
+    pub verbose: bool,
 }
 
 /// Give a recorded trace to the model again and compare the events

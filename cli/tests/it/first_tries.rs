@@ -108,3 +108,18 @@ fn a_recipe_is_taken_where_a_type_is_and_q8_0_is_the_default() {
     let run = qasr(&["quantize", &input, &scratch.path("small/"), "balances"]).fails_with(2);
     assert!(run.stderr.contains("q4_0") && run.stderr.contains("small, balanced, safe"), "{}", run.stderr);
 }
+
+#[test]
+fn completions_and_pages_for_man_are_printed() {
+    for (shell, part) in
+        [("bash", "_qasr()"), ("zsh", "#compdef qasr"), ("fish", "complete -c qasr"), ("powershell", "qasr;transcribe")]
+    {
+        let run = qasr(&["completions", shell]).succeeds();
+        assert!(run.stdout.contains(part) && run.stdout.contains("output-srt") && run.stderr.is_empty(), "{shell}");
+    }
+    assert!(qasr(&["man"]).succeeds().stdout.contains(".TH qasr 1"));
+    let page = qasr(&["man", "transcribe"]).succeeds().stdout;
+    assert!(page.contains(".TH qasr-transcribe 1") && page.contains("output\\-srt"), "{page}");
+    assert!(qasr(&["man", "transkribe"]).fails_with(2).stderr.contains("transkribe"));
+    qasr(&["completions", "tcsh"]).fails_with(2);
+}

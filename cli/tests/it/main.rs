@@ -17,6 +17,7 @@ mod checkpoints;
 mod cli;
 mod cli_models;
 mod compare;
+mod config;
 mod containers;
 mod eval;
 mod first_tries;
