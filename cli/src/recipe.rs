@@ -10,9 +10,11 @@ use qasr::error::{Error, Result};
 use qasr_convert::{Recipe, WRITABLE};
 use qasr_format::GgmlType;
 use qasr_measure::depths::clips;
-use qasr_measure::evaluation::{FileIdentity, Manifest};
+use qasr_measure::evaluation::Manifest;
+use qasr_measure::identity::Identities;
+use qasr_measure::journal::Identity;
 use qasr_measure::tuning::{
-    Budget, Found, Group, Measured, ModelTrial, Remembered, Sensitivity, recipe, search, sensitivities,
+    Budget, Found, Group, Measured, ModelTrial, ResumedTrial, Sensitivity, recipe, search, sensitivities,
 };
 use qasr_measure::variants::{Source, Spec, Variants};
 use std::fmt::Write;
@@ -105,7 +107,7 @@ fn find(args: &RecipeArgs, messages: &Messages) -> Result<String> {
     }
     let options = args.work.model_options();
     let mut show = |done: usize| messages.progress("measuring f16", done as u64, clips.len() as u64);
-    let about = about(&exact.files, args, &manifest)?;
+    let identity = identity(&exact.files, args, &manifest, variants.identities())?;
     let trial = ModelTrial::new(exact.files, args.work.imatrix.clone(), options, &clips, work.path(), &mut show)?;
     let tokens = trial.positions();
     if let Some(mut plan) = measured_recipe {
@@ -115,9 +117,9 @@ fn find(args: &RecipeArgs, messages: &Messages) -> Result<String> {
         write_recipe(&plan, &args.output, messages)?;
         return Ok(plan.to_text());
     }
-    let mut trial = Remembered::open(trial, about, &work.path().join("trials.jsonl"))?;
-    if trial.known() > 0 {
-        messages.note(format_args!("{} trials are known from an earlier run", trial.known()));
+    let mut trial = ResumedTrial::new(trial, work.journal("trials", &identity)?);
+    if trial.finished() > 0 {
+        messages.note(format_args!("{} trials are known from an earlier run", trial.finished()));
     }
     let mut show = |done: usize, total: usize| messages.progress("measuring groups", done as u64, total as u64);
     let measured = sensitivities(&mut trial, &args.types, &mut show)?;
@@ -135,18 +137,14 @@ fn find(args: &RecipeArgs, messages: &Messages) -> Result<String> {
     Ok(tables(&measured, &found, &args.types, &plan))
 }
 
-/// What a trial's result depends on, beside the types.
-fn about(exact: &ModelFiles, args: &RecipeArgs, manifest: &Manifest) -> Result<String> {
-    let hash = |path: &Path| {
-        FileIdentity::read(path).map(|identity| identity.sha256).map_err(|error| Error::model(error.to_string()))
-    };
-    let importance = args.work.imatrix.as_deref().map(hash).transpose()?.unwrap_or_else(|| "none".into());
-    let (decoder, encoder) = (hash(&exact.decoder)?, hash(&exact.encoder)?);
-    let (manifest, version, revision) = (manifest.fingerprint()?, qasr::VERSION, qasr::REVISION);
-    Ok(format!(
-        "qasr {version} {revision}, decoder {decoder}, encoder {encoder}, recordings {manifest}, at most {} s, imatrix {importance}",
-        args.work.longest
-    ))
+/// Everything that a trial's result depends on, beside the types.
+fn identity(exact: &ModelFiles, args: &RecipeArgs, manifest: &Manifest, files: &Identities) -> Result<Identity> {
+    Ok(Identity::default()
+        .with("version", qasr::BUILD)
+        .with("reference", files.of_model(exact)?)
+        .with("recordings", manifest.fingerprint()?)
+        .with("longest", args.work.longest)
+        .with("importance", args.work.imatrix.as_deref().map(|path| files.of(path)).transpose()?))
 }
 
 fn recipe_name(args: &RecipeArgs) -> Result<String> {

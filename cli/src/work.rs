@@ -5,6 +5,7 @@ use super::messages::{self, Messages};
 use clap::Args;
 use qasr::ModelOptions;
 use qasr::error::{Error, Result};
+use qasr_measure::journal::{Identity, Journal, Line};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -82,6 +83,14 @@ impl Work {
                 Ok(Self::Temporary(folder))
             }
         }
+    }
+
+    /// The journal of a measurement, one for every identity.
+    pub fn journal<L: Line>(&self, name: &str, identity: &Identity) -> Result<Journal<L>> {
+        let path = self.path().join(format!("{name}-{}.jsonl", identity.short_hash()));
+        Journal::open(&path, identity).map_err(|error| {
+            Error::new(error.kind(), format!("{error}: remove that file, or choose another --work folder"))
+        })
     }
 
     /// Its path.

@@ -6,17 +6,15 @@ use std::path::{Path, PathBuf};
 
 use qasr_format::pointer;
 use serde_json::Value;
-use sha2::{Digest, Sha256};
 
 use crate::error::{ConvertError, Result};
 use crate::folder;
 use crate::safetensors;
+use crate::sha256;
 use crate::store::{SourceTensor, Store};
 
 /// Largest JSON or text file read whole, in bytes; real vocabularies take 3 MB.
 const MAX_TEXT: u64 = 64 << 20;
-/// Buffer for hashing.
-const HASH_BUFFER: usize = 1 << 20;
 
 /// The weights of a checkpoint, opened, their headers checked; no values read yet.
 #[derive(Debug)]
@@ -136,18 +134,16 @@ impl Checkpoint {
         let mut done = 0;
         let mut lines = Vec::new();
         for name in &names {
-            let hash = hash_file(&self.dir.join(name), &mut |bytes| {
+            let path = self.dir.join(name);
+            let hash = sha256::of_file(&path, &mut |bytes| {
                 done += bytes;
                 progress(done);
-            })?;
+            })
+            .map_err(|error| ConvertError::unreadable(&path, &error))?;
             lines.push(format!("{hash}  {name}"));
         }
-        let mut hasher = Sha256::new();
-        for line in &lines {
-            hasher.update(line);
-            hasher.update("\n");
-        }
-        Ok((hex(&hasher.finalize()), lines))
+        let all: String = lines.iter().map(|line| format!("{line}\n")).collect();
+        Ok((sha256::of(all.as_bytes()), lines))
     }
 }
 
@@ -162,24 +158,6 @@ const META_FILES: [&str; 8] = [
     "tokenizer_config.json",
     "vocab.json",
 ];
-
-fn hash_file(path: &Path, read: &mut dyn FnMut(u64)) -> Result<String> {
-    let mut file = fs::File::open(path).map_err(|e| ConvertError::unreadable(path, &e))?;
-    let mut hasher = Sha256::new();
-    let mut buffer = vec![0; HASH_BUFFER];
-    loop {
-        let n = std::io::Read::read(&mut file, &mut buffer).map_err(|e| ConvertError::unreadable(path, &e))?;
-        if n == 0 {
-            return Ok(hex(&hasher.finalize()));
-        }
-        hasher.update(&buffer[..n]);
-        read(n as u64);
-    }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
 
 /// The file that holds all weights, where there is one.
 pub(crate) const SINGLE: &str = "model.safetensors";

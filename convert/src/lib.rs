@@ -21,6 +21,7 @@ mod quantize;
 pub mod random;
 mod recipe;
 mod safetensors;
+pub mod sha256;
 mod store;
 pub mod tiny;
 mod verify;

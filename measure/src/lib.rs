@@ -3,8 +3,11 @@
 
 pub mod depths;
 pub mod evaluation;
+pub mod identity;
 pub mod importance;
+pub mod journal;
 pub mod report;
 pub mod scoring;
 pub mod tuning;
 pub mod variants;
+pub mod whole;

@@ -1,13 +1,13 @@
 //! One model in many types: quantized into a working folder when first asked for.
 
+use crate::identity::{FileIdentity, Identities};
+use crate::journal::Identity;
 use qasr::error::{Error, ErrorKind, Remedy, Result};
 use qasr::model::{ModelFiles, demo};
 use qasr_convert::{ConvertError, ConvertErrorKind, ConvertOptions, Destination, FileType, QuantizeOptions, Recipe};
 use qasr_format::Gguf;
-use sha2::{Digest, Sha256};
 use std::fmt;
-use std::fs::{self, File};
-use std::io::Read;
+use std::fs;
 use std::path::{Path, PathBuf};
 
 /// What all variants are made from.
@@ -51,17 +51,17 @@ pub struct Variants {
     source: Source,
     folder: PathBuf,
     importance: Option<PathBuf>,
-    /// SHA-256 of all that the source's files hold.
-    fingerprint: Vec<u8>,
+    /// SHA-256 of the source's files, in order.
+    fingerprint: Vec<String>,
+    identities: Identities,
     demo: Option<demo::Unpacked>,
 }
 
 /// End of a spec that asks for importance.
 const WITH_IMPORTANCE: &str = "+imatrix";
-/// Buffer for hashing, in bytes.
-const HASH_BUFFER: usize = 1 << 20;
-/// Bytes of a hash in a folder's name.
-const SHORT_HASH: usize = 6;
+/// What the converter makes of a source, types and importance, as far as it is not in them: raise it with every change
+/// that gives other bytes (`converted_bytes_are_those_of_this_form` fails then), and old variants are made again.
+const FORM: u32 = 1;
 
 impl Source {
     /// A directory with a checkpoint, a folder with one pair, or a decoder file; without a path the demo model.
@@ -154,11 +154,9 @@ impl Variants {
                 demo.iter().flat_map(|demo| [demo.files.decoder.clone(), demo.files.encoder.clone()]).collect()
             }
         };
-        let mut hasher = Sha256::new();
-        for file in &files {
-            hasher.update(hash(file)?);
-        }
-        Ok(Self { source, folder: folder.into(), importance, fingerprint: hasher.finalize().to_vec(), demo })
+        let identities = Identities::default();
+        let fingerprint = files.iter().map(|file| Ok(identities.of(file)?.sha256)).collect::<Result<_>>()?;
+        Ok(Self { source, folder: folder.into(), importance, fingerprint, identities, demo })
     }
 
     /// What to say about the quality of all variants: `None` for a source of 16 bits or more.
@@ -222,6 +220,11 @@ impl Variants {
         variant(spec, ModelFiles::pair(plan.decoder.path, plan.encoder.path))
     }
 
+    /// Identities of the files that were read for the variants, and of others.
+    pub fn identities(&self) -> &Identities {
+        &self.identities
+    }
+
     fn pair(&self) -> Option<&ModelFiles> {
         match &self.source {
             Source::Checkpoint(_) => None,
@@ -232,14 +235,14 @@ impl Variants {
 
     /// The types for people, and a hash over everything that the files depend on.
     fn folder_name(&self, types: &Recipe, importance: Option<&Path>) -> Result<String> {
-        let mut hasher = Sha256::new();
-        hasher.update(qasr::BUILD);
-        hasher.update(&self.fingerprint);
-        hasher.update(types.to_text());
-        if let Some(path) = importance {
-            hasher.update(hash(path)?);
-        }
-        let hash: String = hasher.finalize().iter().take(SHORT_HASH).map(|byte| format!("{byte:02x}")).collect();
+        // Not the revision: few commits change what the converter writes, and every model would be made again.
+        let identity = Identity::default()
+            .with("version", qasr::VERSION)
+            .with("form", FORM)
+            .with("source", &self.fingerprint)
+            .with("types", types.to_text())
+            .with("importance", importance.map(|path| FileIdentity::read(path, ErrorKind::Model)).transpose()?);
+        let hash = identity.short_hash();
         let [decoder, encoder] = types.labels();
         let label = if decoder == encoder { decoder } else { format!("{decoder}-{encoder}") };
         let end = if importance.is_some() { "-imatrix" } else { "" };
@@ -270,19 +273,6 @@ fn checkpoint_files(dir: &Path) -> Result<Vec<PathBuf>> {
     let mut files: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).filter(is_of_use).collect();
     files.sort();
     Ok(files)
-}
-
-fn hash(path: &Path) -> Result<Vec<u8>> {
-    let failed = |error: std::io::Error| Error::model(format!("{}: cannot read the file: {error}", path.display()));
-    let mut file = File::open(path).map_err(failed)?;
-    let mut hasher = Sha256::new();
-    let mut buffer = vec![0; HASH_BUFFER];
-    loop {
-        match file.read(&mut buffer).map_err(failed)? {
-            0 => return Ok(hasher.finalize().to_vec()),
-            n => hasher.update(&buffer[..n]),
-        }
-    }
 }
 
 /// The converter's error as one of ours: one sentence, its list behind it.
@@ -361,6 +351,20 @@ mod tests {
         assert!(note.contains("the demo model is stored in q8_0"), "{note}");
         let taken = spec(first.files.decoder.to_str().expect("path"));
         assert_eq!(variants.files(&taken).expect("as it is").files, first.files);
+    }
+
+    /// Variants in working folders are found again by [`FORM`] and the version. Where this fails, the converter writes
+    /// other bytes than before: raise [`FORM`], then put the new hash here.
+    #[test]
+    #[cfg(target_arch = "x86_64")]
+    fn converted_bytes_are_those_of_this_form() {
+        let folder = tempfile::tempdir().expect("folder");
+        let source = Source::find(Some(Path::new(CHECKPOINT))).expect("source");
+        let variants = Variants::new(source, folder.path(), None).expect("checkpoint");
+        let made = variants.files(&spec("q4_k_m/q8_0")).expect("made");
+        let identity = variants.identities().of_model(&made.files).expect("files");
+        let hashes = [&identity.decoder.sha256[..12], &identity.encoder.sha256[..12]];
+        assert_eq!((qasr::VERSION, FORM, hashes), ("0.1.0", 1, ["c6944e5107a1", "d0c39e614e7f"]));
     }
 
     #[test]

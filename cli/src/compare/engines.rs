@@ -5,7 +5,7 @@ use super::child;
 use super::template::{self, Template};
 use qasr::ModelFiles;
 use qasr::error::{Error, Result};
-use qasr_measure::evaluation::FileIdentity;
+use qasr_measure::identity::{FileIdentity, Identities};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -200,8 +200,8 @@ impl Engine {
     ///
     /// # Errors
     /// A model error with the path of one that cannot be read.
-    pub fn identity(&self) -> Result<EngineIdentity> {
-        let read = |path: &PathBuf| FileIdentity::read(path).map_err(|error| Error::model(error.to_string()));
+    pub fn identity(&self, files: &Identities) -> Result<EngineIdentity> {
+        let read = |path: &PathBuf| files.of(path);
         let program = self.template.words().first().and_then(|program| resolve(program));
         let program = program.as_ref().map(read).transpose()?;
         let model_files = self.model_files.iter().map(read).collect::<Result<Vec<_>>>()?;

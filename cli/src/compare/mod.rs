@@ -21,9 +21,11 @@ use super::messages::{self, Messages};
 use super::output;
 use args::CompareArgs;
 use engines::Engine;
-use journal::{Journal, Run, SetUp};
+use journal::Run;
 use machine::Machine;
 use qasr::error::{Error, Result};
+use qasr_measure::identity::Identities;
+use qasr_measure::journal::{Fault, Identity, Journal, JournalError};
 use qasr_measure::scoring::Unit;
 use recordings::{Converted, Recording};
 use results::{EngineResult, Finished, Measure, rate_name};
@@ -72,11 +74,12 @@ fn compare(args: &CompareArgs, messages: &Messages) -> Result<Exit> {
     // Before the journal is begun: a recording that cannot be read leaves nothing behind.
     child::take_care_of_interrupts()?;
     let Some(converted) = convert(&recordings, folder.path())? else { return Ok(Exit::Interrupted) };
-    let mut journal = Journal::open(&journal_path, &set_up, args.restart)?;
+    let open = if args.restart { Journal::restart } else { Journal::open };
+    let mut journal = open(&journal_path, &set_up).map_err(unusable)?;
     if !measure(args, &engines, &recordings, &converted, (threads, language), &mut journal, messages)? {
         messages.note(format_args!(
             "interrupted: {} of {} runs are kept in {}; type the same command again{} to go on",
-            journal.runs.iter().filter(|run| run.round <= args.repeat as usize).count(),
+            journal.lines().iter().filter(|run| run.round <= args.repeat as usize).count(),
             args.repeat as usize * recordings.len() * engines.len(),
             journal_path.display(),
             if args.restart { " without --restart" } else { "" }
@@ -87,7 +90,7 @@ fn compare(args: &CompareArgs, messages: &Messages) -> Result<Exit> {
     let measure_of = |recording: &Recording| Measure::of(recording, args.language.0, args.normalizer);
     let measures: Vec<Measure> = recordings.iter().map(measure_of).collect();
     // An earlier comparison with the same output may have had more rounds.
-    let runs: Vec<Run> = journal.runs.iter().filter(|run| run.round <= args.repeat as usize).cloned().collect();
+    let runs: Vec<Run> = journal.lines().iter().filter(|run| run.round <= args.repeat as usize).cloned().collect();
     let finished = Finished {
         engines: &engines,
         recordings: &recordings,
@@ -102,6 +105,16 @@ fn compare(args: &CompareArgs, messages: &Messages) -> Result<Exit> {
     messages.note(format_args!("wrote {}", args.output.display()));
     let is_all_failed = runs.iter().all(|run| run.outcome.failure.is_some());
     Ok(if is_all_failed { Exit::Failure } else { written })
+}
+
+/// The error of a journal, with the remedy.
+fn unusable(error: JournalError) -> Error {
+    let remedy = match error.fault {
+        Fault::Other(_) => "give another -o, or measure anew with --restart",
+        Fault::Damaged { .. } => "remove the file, or measure anew with --restart",
+        _ => "give another -o",
+    };
+    Error::new(error.kind(), format!("{error}: {remedy}"))
 }
 
 fn check_output(path: &Path) -> Result<()> {
@@ -162,18 +175,18 @@ fn set_up(
     recordings: &[Recording],
     threads: usize,
     language: &str,
-) -> Result<SetUp> {
-    let identities = engines.iter().map(Engine::identity).collect::<Result<Vec<_>>>()?;
+) -> Result<Identity> {
+    let files = Identities::default();
+    let identities = engines.iter().map(|engine| engine.identity(&files)).collect::<Result<Vec<_>>>()?;
     let recordings: Vec<Value> =
         recordings.iter().map(|recording| json!({"name": recording.name, "file": recording.identity})).collect();
-    let mut set_up = SetUp::new();
-    set_up.insert("version".into(), json!(qasr::BUILD));
-    set_up.insert("engines".into(), json!(identities));
-    set_up.insert("recordings".into(), Value::Array(recordings));
-    set_up.insert("threads".into(), json!(threads));
-    set_up.insert("language".into(), json!(language));
-    set_up.insert("timeout".into(), json!(args.timeout));
-    Ok(set_up)
+    Ok(Identity::default()
+        .with("version", qasr::BUILD)
+        .with("engines", identities)
+        .with("recordings", recordings)
+        .with("threads", threads)
+        .with("language", language)
+        .with("timeout", args.timeout))
 }
 
 /// Makes the file of every recording; `None` when it is interrupted.
@@ -198,18 +211,20 @@ fn measure(
     recordings: &[Recording],
     converted: &[Converted],
     (threads, language): (usize, &str),
-    journal: &mut Journal,
+    journal: &mut Journal<Run>,
     messages: &Messages,
 ) -> Result<bool> {
     let rounds = args.repeat as usize;
     let total = (rounds * recordings.len() * engines.len()) as u64;
-    if !journal.runs.is_empty() {
-        messages.note(format_args!("going on: {} runs are finished", journal.runs.len()));
+    if !journal.lines().is_empty() {
+        messages.note(format_args!("going on: {} runs are finished", journal.lines().len()));
     }
     machine::forget_peak_memory();
     for (done, planned) in schedule::plan(engines.len(), recordings.len(), rounds).enumerate() {
         let (engine, recording) = (&engines[planned.engine], &recordings[planned.recording]);
-        if journal.has(planned.round + 1, &recording.name, &engine.name) {
+        let is_planned =
+            |run: &Run| (run.round, &run.recording, &run.engine) == (planned.round + 1, &recording.name, &engine.name);
+        if journal.lines().iter().any(is_planned) {
             continue;
         }
         if child::is_interrupted() {
@@ -229,14 +244,15 @@ fn measure(
             let line = failure.lines().collect::<Vec<_>>().join(" ");
             messages.warning(format_args!("{}, {}: {line}", engine.name, recording.name));
         }
-        journal.add(Run {
+        let run = Run {
             round: planned.round + 1,
             recording: recording.name.clone(),
             engine: engine.name.clone(),
             turn: planned.turn + 1,
             load_before,
             outcome,
-        })?;
+        };
+        journal.append(run).map_err(unusable)?;
     }
     Ok(true)
 }
@@ -245,7 +261,7 @@ fn write(
     args: &CompareArgs,
     finished: &Finished<'_>,
     results: &[EngineResult],
-    set_up: &SetUp,
+    set_up: &Identity,
     (threads, language): (usize, &str),
 ) -> Result<Exit> {
     let machine = Machine::look();

@@ -1,9 +1,10 @@
 //! What is transcribed: the recordings of a folder or a manifest, each as the one WAV that every engine gets.
 
 use qasr::audio::{self, ReadOptions};
-use qasr::error::{Error, Result};
+use qasr::error::{Error, ErrorKind, Result};
 use qasr::text::Language;
-use qasr_measure::evaluation::{FileIdentity, Manifest};
+use qasr_measure::evaluation::Manifest;
+use qasr_measure::identity::FileIdentity;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -53,7 +54,7 @@ pub fn gather(path: &Path) -> Result<Vec<Recording>> {
 fn in_manifest(path: &Path) -> Result<Vec<Recording>> {
     let manifest = Manifest::read(path)?;
     let entries = manifest.entries.into_iter().map(|entry| {
-        let identity = FileIdentity::read(&entry.file)?;
+        let identity = FileIdentity::read(&entry.file, ErrorKind::Audio)?;
         Ok(Recording {
             name: entry.name,
             file: entry.file,
@@ -80,7 +81,14 @@ fn in_folder(folder: &Path) -> Result<Vec<Recording>> {
     let recordings = files.into_iter().map(|file| {
         let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let (text_file, truth) = truth_beside(&file)?.unzip();
-        Ok(Recording { name, truth, text_file, language: None, identity: FileIdentity::read(&file)?, file })
+        Ok(Recording {
+            name,
+            truth,
+            text_file,
+            language: None,
+            identity: FileIdentity::read(&file, ErrorKind::Audio)?,
+            file,
+        })
     });
     recordings.collect()
 }

@@ -14,8 +14,10 @@ use super::shared::KvType;
 use args::EvalArgs;
 use clap::ValueEnum;
 use models::Chosen;
-use qasr::error::{Error, Result};
-use qasr_measure::evaluation::{EvaluationOptions, FileIdentity, FileResult, Header, Journal, Manifest, ModelIdentity};
+use qasr::error::{Error, ErrorKind, Result};
+use qasr_measure::evaluation::{EvaluationOptions, FileResult, Manifest, ResultJournal, run_identity};
+use qasr_measure::identity::{FileIdentity, ModelIdentity};
+use qasr_measure::journal::{Fault, JournalError};
 use report::Measured;
 use serde_json::json;
 use std::fs;
@@ -65,25 +67,32 @@ impl Plan {
     }
 
     /// Opens the journal of a model, which says what was run: also how it computes, since times are kept.
-    fn open_journal(&self, chosen: &Chosen, args: &EvalArgs, messages: &Messages) -> Result<Journal> {
+    fn open_journal(&self, chosen: &Chosen, args: &EvalArgs, messages: &Messages) -> Result<ResultJournal> {
         let mut options = self.options.identity()?;
         let kv_type = args.kv_types.first().and_then(KvType::to_possible_value);
         options["threads"] = json!(args.threads);
         options["mmap"] = json!(!args.no_mmap);
         options["kv_type"] = json!(kv_type.as_ref().map(|value| value.get_name()));
-        let header = Header {
-            manifest: self.manifest.identity.clone(),
-            model: ModelIdentity::read(chosen.files.as_ref())?,
-            version: qasr::BUILD.to_owned(),
-            options,
-        };
+        let model = ModelIdentity::read(chosen.files.as_ref())?;
+        let identity = run_identity(&self.manifest.identity, &model, qasr::BUILD, &options);
         let path = self.journal(chosen);
-        let journal = if args.restart { Journal::restart(&path, &header) } else { Journal::open(&path, &header) }?;
+        let open = if args.restart { ResultJournal::restart } else { ResultJournal::open };
+        let journal = open(&path, &identity).map_err(unusable)?;
         if journal.was_torn() {
             messages.note(format_args!("{}: the last line had no end and was dropped", path.display()));
         }
         Ok(journal)
     }
+}
+
+/// The error of a journal, with the remedy.
+fn unusable(error: JournalError) -> Error {
+    let remedy = match error.fault {
+        Fault::Other(_) => "keep it and give another folder (-o), or measure anew with --restart",
+        Fault::Damaged { .. } => "measure anew with --restart",
+        _ => "give another folder (-o)",
+    };
+    Error::new(error.kind(), format!("{error}: {remedy}"))
 }
 
 /// Everything in its order.
@@ -142,11 +151,11 @@ struct Recordings(Vec<Option<FileIdentity>>);
 impl Recordings {
     fn read(plan: &Plan) -> Self {
         let entries = plan.options.entries(&plan.manifest).iter();
-        Self(entries.map(|entry| FileIdentity::read(&entry.file).ok()).collect())
+        Self(entries.map(|entry| FileIdentity::read(&entry.file, ErrorKind::Audio).ok()).collect())
     }
 
     /// What the journal has of them.
-    fn finished(&self, plan: &Plan, journal: &Journal) -> Vec<FileResult> {
+    fn finished(&self, plan: &Plan, journal: &ResultJournal) -> Vec<FileResult> {
         let entries = plan.options.entries(&plan.manifest).iter().zip(&self.0);
         entries.filter_map(|(entry, identity)| journal.find(entry, identity.as_ref())).cloned().collect()
     }
@@ -155,7 +164,7 @@ impl Recordings {
 /// How far the work on one model came.
 enum Finished {
     /// Every recording has a result.
-    All(Box<Journal>, Vec<FileResult>),
+    All(Box<ResultJournal>, Vec<FileResult>),
     /// So many recordings have one, and the rest was not allowed.
     Interrupted(usize),
     /// It cannot be finished; why, was said.
@@ -165,7 +174,7 @@ enum Finished {
 /// Has a process do what the journal does not have.
 fn finish(
     chosen: &Chosen,
-    journal: Journal,
+    journal: ResultJournal,
     plan: &Plan,
     recordings: &mut Recordings,
     messages: &Messages,
@@ -189,7 +198,7 @@ fn finish(
     let ended = worker::start(chosen)?;
     let path = plan.journal(chosen);
     let gone = || Error::output(format!("{} went away: try again", path.display()));
-    let mut journal = Journal::resume(&path)?.ok_or_else(gone)?;
+    let mut journal = ResultJournal::resume(&path).map_err(unusable)?.ok_or_else(gone)?;
     let mut after = recordings.finished(plan, &journal);
     if after.len() < total && ended.status.success() {
         // Some changed or went away while the process worked, which has seen them as they are now.
@@ -198,7 +207,7 @@ fn finish(
     }
     let mut process = ended.process;
     process.files = after.len().saturating_sub(before.len());
-    journal.add_process(process)?;
+    journal.add_process(process).map_err(unusable)?;
     if worker::is_interrupted() {
         return Ok(Finished::Interrupted(after.len()));
     }

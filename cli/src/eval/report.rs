@@ -2,7 +2,7 @@
 
 use super::Plan;
 use super::models::Chosen;
-use qasr_measure::evaluation::{Comparison, FileResult, Journal, ModelLine, Summary, compare};
+use qasr_measure::evaluation::{Comparison, FileResult, ModelLine, ResultJournal, Summary, compare};
 use serde::Serialize;
 use std::path::Path;
 
@@ -29,14 +29,14 @@ pub struct Cost {
 }
 
 impl Measured {
-    pub fn new(chosen: Chosen, journal: &Journal, results: Vec<FileResult>) -> Self {
+    pub fn new(chosen: Chosen, journal: &ResultJournal, results: Vec<FileResult>) -> Self {
         let unknown = || ModelLine {
             name: chosen.name.clone(),
             decoder_type: "unknown".into(),
             encoder_type: "unknown".into(),
             file_bytes: 0,
         };
-        let cost = journal.processes().iter().fold(Cost::default(), |sum, process| Cost {
+        let cost = journal.processes().fold(Cost::default(), |sum, process| Cost {
             files: sum.files + process.files,
             user_seconds: sum.user_seconds + process.user_seconds,
             system_seconds: sum.system_seconds + process.system_seconds,

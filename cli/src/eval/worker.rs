@@ -11,7 +11,7 @@ use crate::exit::Exit;
 use crate::messages::Messages;
 use qasr::ModelFiles;
 use qasr::error::{Error, ErrorKind, Result};
-use qasr_measure::evaluation::{self, Journal, ModelLine, ProcessLine};
+use qasr_measure::evaluation::{self, ModelLine, ProcessLine, ResultJournal};
 use std::ffi::{OsStr, OsString};
 use std::io::{self, Read};
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
@@ -118,7 +118,7 @@ fn measure(args: &EvalArgs, name: &str, messages: &Messages) -> Result<()> {
     let files = files.map(|(decoder, encoder)| ModelFiles::pair(decoder, encoder));
     let chosen = Chosen { name: name.to_owned(), files };
     let path = plan.journal(&chosen);
-    let Some(mut journal) = Journal::resume(&path)? else {
+    let Some(mut journal) = ResultJournal::resume(&path)? else {
         return Err(Error::output(format!("{} went away: try again", path.display())));
     };
     let model = chosen.open(args, messages)?.model;

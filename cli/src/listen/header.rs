@@ -3,11 +3,10 @@
 use crate::shared::{KvType, ModelArgs, OpenModel};
 use clap::ValueEnum;
 use qasr::ModelFiles;
-use qasr::error::{Error, Result};
+use qasr::error::{Error, ErrorKind, Result};
 use qasr::stream::StreamOptions;
+use qasr_measure::identity::FileIdentity;
 use serde::{Deserialize, Serialize};
-use std::fs::File;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 
 /// The version of the form.
@@ -46,8 +45,8 @@ pub struct TracedModel {
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TracedFile {
     pub path: PathBuf,
-    /// FNV-1a of all bytes, 64 bits: tells another model from the same one, not a forged one.
-    pub hash: String,
+    /// SHA-256 of all bytes.
+    pub sha256: String,
 }
 
 impl Header {
@@ -113,10 +112,10 @@ impl TracedModel {
 
     /// Whether an open model is the one of the trace, wherever its files lie.
     pub fn is(&self, open: &OpenModel) -> Result<bool> {
-        let hash = |file: &Option<TracedFile>| file.as_ref().map(|file| file.hash.clone());
+        let hash = |file: &Option<TracedFile>| file.as_ref().map(|file| file.sha256.clone());
         let now = match &open.files {
             Some(ModelFiles { decoder, encoder }) => {
-                (Some(TracedFile::new(decoder)?.hash), Some(TracedFile::new(encoder)?.hash))
+                (Some(TracedFile::new(decoder)?.sha256), Some(TracedFile::new(encoder)?.sha256))
             }
             None => (None, None),
         };
@@ -126,17 +125,7 @@ impl TracedModel {
 
 impl TracedFile {
     fn new(path: &Path) -> Result<Self> {
-        let fail = |error: std::io::Error| Error::model(format!("{}: cannot be read: {error}", path.display()));
-        let mut file = File::open(path).map_err(fail)?;
-        let mut hash = 0xcbf2_9ce4_8422_2325u64;
-        let mut bytes = vec![0; 1 << 20];
-        loop {
-            let got = file.read(&mut bytes).map_err(fail)?;
-            if got == 0 {
-                let path = path.canonicalize().unwrap_or_else(|_| path.to_path_buf());
-                return Ok(Self { path, hash: format!("{hash:016x}") });
-            }
-            hash = bytes[..got].iter().fold(hash, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x100_0000_01b3));
-        }
+        let sha256 = FileIdentity::read(path, ErrorKind::Model)?.sha256;
+        Ok(Self { path: path.canonicalize().unwrap_or_else(|_| path.to_path_buf()), sha256 })
     }
 }

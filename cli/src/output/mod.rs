@@ -10,9 +10,9 @@ mod vtt;
 
 use qasr::error::{Error, Result};
 use qasr::transcript::{Segment, Transcript};
+use qasr_measure::whole;
 use std::ffi::OsString;
-use std::fs::{self, File};
-use std::io::{self, BufWriter, Write};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 pub use json::ModelSummary;
@@ -98,35 +98,7 @@ pub const OTHER_PLACE: &str = "choose another place with -of or --output-dir";
 /// # Errors
 /// An output error that names the file and ends in `remedy`.
 pub fn write_whole(path: &Path, remedy: &str, write: &dyn Fn(&mut dyn Write) -> io::Result<()>) -> Result<()> {
-    let failed = |error: io::Error| Error::output(format!("cannot write `{}`: {error}; {remedy}", path.display()));
-    // A device or a pipe cannot be replaced by renaming.
-    let is_special = fs::metadata(path).is_ok_and(|metadata| !metadata.is_file());
-    if is_special {
-        let mut out = BufWriter::new(File::options().write(true).open(path).map_err(failed)?);
-        return write(&mut out).and_then(|()| out.flush()).map_err(failed);
-    }
-    let fill = || {
-        let mut part = part_of(path)?;
-        let mut out = BufWriter::new(part.as_file_mut());
-        write(&mut out)?;
-        out.flush()?;
-        drop(out);
-        part.persist(path).map_err(|error| error.error)?;
-        Ok(())
-    };
-    fill().map_err(failed)
-}
-
-/// A file in the folder of `path` that is removed unless it is given that name. Its own name is short, so that every
-/// name that fits can be written.
-fn part_of(path: &Path) -> io::Result<tempfile::NamedTempFile> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut builder = tempfile::Builder::new();
-    builder.prefix(".qasr-").suffix(".part");
-    // As any new file: the library's own choice is one that only the owner can read.
-    #[cfg(unix)]
-    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-    builder.tempfile_in(folder)
+    whole::write_whole(path, write).map_err(|error| unwritable(path, remedy, &error))
 }
 
 /// Whether a file can be written there, before work of hours is done for it.
@@ -134,14 +106,11 @@ fn part_of(path: &Path) -> io::Result<tempfile::NamedTempFile> {
 /// # Errors
 /// As [`write_whole`].
 pub fn try_place(path: &Path, remedy: &str) -> Result<()> {
-    let failed = |error: io::Error| Error::output(format!("cannot write `{}`: {error}; {remedy}", path.display()));
-    match fs::metadata(path) {
-        Ok(metadata) if metadata.is_dir() => Err(failed(io::ErrorKind::IsADirectory.into())),
-        Ok(metadata) if !metadata.is_file() => Ok(()),
-        // A name that is too long or has no meaning here.
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(failed(error)),
-        _ => part_of(path).map(drop).map_err(failed),
-    }
+    whole::try_place(path).map_err(|error| unwritable(path, remedy, &error))
+}
+
+fn unwritable(path: &Path, remedy: &str, error: &io::Error) -> Error {
+    Error::output(format!("cannot write `{}`: {error}; {remedy}", path.display()))
 }
 
 /// Hours, minutes, seconds and milliseconds as subtitles have them: `01:02:03,004` with `,`.

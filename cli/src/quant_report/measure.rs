@@ -2,17 +2,16 @@
 
 use super::QuantReportArgs;
 use crate::messages::Messages;
-use crate::output::write_whole;
-use qasr::ModelFiles;
+use crate::work::Work;
 use qasr::error::{Error, Result};
 use qasr_convert::{FileType, WRITABLE, distance};
 use qasr_format::GgmlType;
 use qasr_measure::depths::types::{Baseline, Material, TypeCost};
-use qasr_measure::evaluation::{EvaluationOptions, FileIdentity, Manifest};
+use qasr_measure::evaluation::{EvaluationOptions, Manifest};
+use qasr_measure::identity::{Identities, ModelIdentity};
+use qasr_measure::journal::{Identity, Journal, Line};
 use qasr_measure::variants::{Source, Spec, Variant, Variants};
 use serde::{Deserialize, Serialize};
-use std::fs;
-use std::path::{Path, PathBuf};
 
 /// Everything that the page shows.
 #[derive(Debug, Clone, Serialize)]
@@ -58,22 +57,23 @@ pub struct TensorRow {
     pub cosine: f64,
 }
 
-pub fn measure(args: &QuantReportArgs, work: &Path, messages: &Messages) -> Result<Report> {
+pub fn measure(args: &QuantReportArgs, work: &Work, messages: &Messages) -> Result<Report> {
     let specs = args.types.iter().map(|typed| Spec::parse(typed)).collect::<Result<Vec<_>>>()?;
     let manifest = Manifest::read(&args.manifest)?;
-    let variants = Variants::new(Source::find(Some(&args.source))?, work, args.work.imatrix.clone())?;
+    let variants = Variants::new(Source::find(Some(&args.source))?, work.path(), args.work.imatrix.clone())?;
     if let Some(note) = variants.note()? {
         messages.warning(note);
     }
     let options = args.work.model_options();
     let exact = variants.files(&Spec::parse(FileType::F16.name())?)?;
     let material = Material::read(&manifest, args.work.longest, EvaluationOptions::default())?;
-    let about = about(&exact, args, &manifest)?;
+    let identity = identity(&exact, args, &manifest, variants.identities())?;
+    let mut journal: Journal<TypeLine> = work.journal("measured", &identity)?;
     let mut baseline = None;
     let mut one = |variant: &Variant, messages: &Messages| -> Result<TypeReport> {
-        let kept = Kept::of(variant, &about, work)?;
-        if let Some(report) = kept.read() {
-            return Ok(TypeReport { name: variant.name.clone(), ..report });
+        let model = variants.identities().of_model(&variant.files)?;
+        if let Some(line) = journal.lines().iter().find(|line| line.model == model) {
+            return Ok(TypeReport { name: variant.name.clone(), ..line.report.clone() });
         }
         let baseline = match &baseline {
             Some(baseline) => baseline,
@@ -89,7 +89,7 @@ pub fn measure(args: &QuantReportArgs, work: &Path, messages: &Messages) -> Resu
             tensors: tensors(&exact, variant)?,
             cost: baseline.compare(&variant.files, &options, &material)?,
         };
-        kept.write(&report)?;
+        journal.append(TypeLine { model, report: report.clone() })?;
         Ok(report)
     };
     let reference = one(&exact, messages)?;
@@ -112,56 +112,24 @@ pub fn measure(args: &QuantReportArgs, work: &Path, messages: &Messages) -> Resu
     })
 }
 
-/// What a type's result depends on, beside its files.
-fn about(exact: &Variant, args: &QuantReportArgs, manifest: &Manifest) -> Result<String> {
-    let [decoder, encoder] = hashes(&exact.files)?;
-    Ok(format!(
-        "qasr {} {}, reference {decoder} {encoder}, recordings {}, at most {} s",
-        qasr::VERSION,
-        qasr::REVISION,
-        manifest.fingerprint()?,
-        args.work.longest
-    ))
+/// Everything that a type's result depends on, beside its files.
+fn identity(exact: &Variant, args: &QuantReportArgs, manifest: &Manifest, files: &Identities) -> Result<Identity> {
+    Ok(Identity::default()
+        .with("version", qasr::BUILD)
+        .with("reference", files.of_model(&exact.files)?)
+        .with("recordings", manifest.fingerprint()?)
+        .with("longest", args.work.longest))
 }
 
-fn hashes(files: &ModelFiles) -> Result<[String; 2]> {
-    let hash = |path: &Path| {
-        FileIdentity::read(path).map(|identity| identity.sha256).map_err(|error| Error::model(error.to_string()))
-    };
-    Ok([hash(&files.decoder)?, hash(&files.encoder)?])
-}
-
-/// A type's finished result in the working folder.
-struct Kept {
-    path: PathBuf,
-    about: String,
-}
-
+/// The finished result of a type, by its files.
 #[derive(Serialize, Deserialize)]
-struct KeptReport {
-    about: String,
+struct TypeLine {
+    model: ModelIdentity,
     report: TypeReport,
 }
 
-impl Kept {
-    fn of(variant: &Variant, about: &str, work: &Path) -> Result<Self> {
-        let [decoder, encoder] = hashes(&variant.files)?;
-        let name: String = decoder.chars().take(12).chain(encoder.chars().take(12)).collect();
-        let path = work.join(format!("measured-{name}.json"));
-        Ok(Self { path, about: format!("{about}, this {decoder} {encoder}") })
-    }
-
-    /// `None` where it is not there, or of another run.
-    fn read(&self) -> Option<TypeReport> {
-        let kept: KeptReport = serde_json::from_slice(&fs::read(&self.path).ok()?).ok()?;
-        (kept.about == self.about).then_some(kept.report)
-    }
-
-    fn write(&self, report: &TypeReport) -> Result<()> {
-        let kept = KeptReport { about: self.about.clone(), report: report.clone() };
-        let text = serde_json::to_vec(&kept).map_err(|error| Error::internal(error.to_string()))?;
-        write_whole(&self.path, "choose another --work folder", &|out| out.write_all(&text))
-    }
+impl Line for TypeLine {
+    const MEASUREMENT: &'static str = "a quantization report";
 }
 
 /// Depth 1 of a type.

@@ -74,7 +74,7 @@ fn report(args: &QuantReportArgs, messages: &Messages) -> Result<String> {
     let places = [Some((args.output.as_path(), PLACE)), args.output_json.as_deref().map(|path| (path, JSON_PLACE))];
     places.into_iter().flatten().try_for_each(|(path, remedy)| try_place(path, remedy))?;
     let work = Work::open(&args.work)?;
-    let report: Report = measure::measure(args, work.path(), messages)?;
+    let report: Report = measure::measure(args, &work, messages)?;
     let unwritable = |error: serde_json::Error| Error::internal(error.to_string());
     let value = serde_json::to_value(&report).map_err(unwritable)?;
     if let Some(path) = &args.output_json {

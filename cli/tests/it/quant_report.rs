@@ -64,14 +64,23 @@ fn five_depths_are_measured_shown_and_not_measured_twice() {
     let again = qasr(&[&fixed[..], &["--work", &work]].concat()).succeeds();
     assert!(!again.stderr.contains("measuring"), "{}", again.stderr);
     assert!(scratch.read("page.html") == html, "kept results read back as other ones");
-    let kept = |entry: &fs::DirEntry| entry.file_name().to_string_lossy().starts_with("measured-");
-    let lost = fs::read_dir(&work)
-        .unwrap()
-        .map(|entry| entry.unwrap())
-        .find(|entry| kept(entry) && fs::read_to_string(entry.path()).unwrap().contains("\"name\":\"q4_0\""));
-    fs::remove_file(lost.unwrap().path()).unwrap();
+    let journals = || -> Vec<_> {
+        let entries = fs::read_dir(&work).unwrap().map(|entry| entry.unwrap().path());
+        entries.filter(|path| path.extension().is_some_and(|extension| extension == "jsonl")).collect()
+    };
+    let [journal] = &journals()[..] else { panic!("one journal for one measurement: {:?}", journals()) };
+    let text = fs::read_to_string(journal).unwrap();
+    let last = text.trim_end().rfind('\n').unwrap();
+    assert!(text[last..].contains("\"name\":\"q4_0\""));
+    fs::write(journal, &text[..last + 100]).unwrap();
     let rest = qasr(&[&fixed[..], &["--work", &work]].concat()).succeeds();
     assert!(rest.stderr.contains("measuring q4_0") && !rest.stderr.contains("measuring q8_0"), "{}", rest.stderr);
+
+    // A damaged line is named, and the remedy is one that this command has.
+    fs::write(journal, text.replacen("{\"model\"", "{\"modal\"", 1)).unwrap();
+    let refused = qasr(&[&fixed[..], &["--work", &work]].concat()).fails_with(2);
+    assert!(refused.stderr.contains("line 2: is damaged") && refused.stderr.contains("--work"), "{}", refused.stderr);
+    fs::write(journal, &text).unwrap();
 
     // What was measured on another recording does not count, nor on other texts.
     scratch.copy(THREE, "six.wav");

@@ -1,41 +1,29 @@
-//! What is finished, line by line in a file, so that a run that was stopped, in whatever way, goes on where it was.
-//!
-//! The first line says what was run (the [`Header`]); the file goes on only with the same. Every other line is a finished
-//! recording, the model that was opened, or what a process took. Each is written in one piece behind the last; one that
-//! a kill left without its end is dropped.
+//! Results of recordings in a journal: a recording is never transcribed twice.
 
-use super::{Entry, FileIdentity, FileResult, ModelIdentity};
-use qasr::error::{Error, Result};
+use super::{Entry, FileResult};
+use crate::identity::{FileIdentity, ModelIdentity};
+use crate::journal::{Identity, Journal, JournalError, Line};
 use qasr::model::ModelInfo;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::HashMap;
-use std::fs::{self, File};
-use std::io::{ErrorKind, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-/// What identifies a run. Results under equal headers are of one kind.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Header {
-    /// Of the manifest.
-    pub manifest: FileIdentity,
-    pub model: ModelIdentity,
-    /// Of the program, and the revision that it was built from.
-    pub version: String,
-    /// Everything else that decides about results, by name.
-    pub options: Value,
-}
-
-/// What a model says about itself, for reports made from the journal alone.
+/// The facts about a model that a report needs, so that it can be made from the journal alone.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ModelLine {
+    /// As the file names it.
     pub name: String,
+    /// Type of most of the decoder's weights.
     pub decoder_type: String,
+    /// Type of most of the encoder's weights.
     pub encoder_type: String,
+    /// Size of both files.
     pub file_bytes: u64,
 }
 
 impl ModelLine {
+    /// From an open model.
     pub fn new(info: &ModelInfo) -> Self {
         Self {
             name: info.name.clone(),
@@ -46,243 +34,153 @@ impl ModelLine {
     }
 }
 
-/// What one process took that worked on the run.
+/// Costs of one process that worked on the run.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct ProcessLine {
     /// Recordings it finished.
     pub files: usize,
+    /// CPU time outside the kernel.
     pub user_seconds: f64,
+    /// CPU time inside the kernel.
     pub system_seconds: f64,
     /// Most memory it held at once, opening the model included.
     pub peak_bytes: u64,
 }
 
-#[derive(Serialize, Deserialize)]
+/// A line of the journal.
+#[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-enum Line {
-    Header(Header),
+pub enum ResultLine {
+    /// The model that was opened.
     Model(ModelLine),
+    /// A finished recording.
     File(Box<FileResult>),
+    /// The end of a process.
     Process(ProcessLine),
 }
 
-/// The file, and what it held when it was opened or got since.
-#[derive(Debug)]
-pub struct Journal {
-    path: PathBuf,
-    file: File,
-    header: Header,
-    model: Option<ModelLine>,
-    results: HashMap<String, FileResult>,
-    processes: Vec<ProcessLine>,
-    was_torn: bool,
+impl Line for ResultLine {
+    const MEASUREMENT: &'static str = "an evaluation";
 }
 
-impl Journal {
-    /// Goes on with the journal at `path`, or begins it. What is there must have an equal header.
+/// The identity of a run: `options` is [`EvaluationOptions::identity`](super::EvaluationOptions::identity) and whatever
+/// else decides about times.
+pub fn run_identity(manifest: &FileIdentity, model: &ModelIdentity, version: &str, options: &Value) -> Identity {
+    let identity = Identity::default()
+        .with("the manifest", manifest)
+        .with("the model's files", model)
+        .with("the program's version", version);
+    let options = options.as_object().into_iter().flatten();
+    options.fold(identity, |identity, (name, value)| identity.with(&format!("option {name}"), value))
+}
+
+/// The journal of a run, with its results by recording.
+#[derive(Debug)]
+pub struct ResultJournal {
+    journal: Journal<ResultLine>,
+    /// The line of every recording; the last one where a recording changed and was done again.
+    lines: HashMap<String, usize>,
+}
+
+impl From<Journal<ResultLine>> for ResultJournal {
+    fn from(journal: Journal<ResultLine>) -> Self {
+        let name = |(index, line): (usize, &ResultLine)| match line {
+            ResultLine::File(result) => Some((result.file.clone(), index)),
+            _ => None,
+        };
+        let lines = journal.lines().iter().enumerate().filter_map(name).collect();
+        Self { journal, lines }
+    }
+}
+
+impl ResultJournal {
+    /// As [`Journal::open`].
     ///
     /// # Errors
-    /// [`crate::ErrorKind::Usage`] when the file is no journal, is damaged (with the line), or is that of another run:
-    /// the sentence says what differs. [`crate::ErrorKind::Output`] when it cannot be read or written.
-    pub fn open(path: &Path, header: &Header) -> Result<Self> {
-        let journal = match Self::resume(path)? {
-            Some(journal) => journal,
-            None => return Self::begin(path, header),
-        };
-        let differing = differing(&journal.header, header);
-        if !differing.is_empty() {
-            return Err(Error::usage(format!(
-                "{} holds results of another run ({} differ): keep it and give another folder (-o), or measure anew \
-                 with --restart",
-                path.display(),
-                differing.join(", ")
-            )));
-        }
-        Ok(journal)
+    /// As [`Journal::open`].
+    pub fn open(path: &Path, identity: &Identity) -> Result<Self, JournalError> {
+        Journal::open(path, identity).map(Self::from)
     }
 
-    /// Begins anew: a journal that is there is replaced, anything else is not.
+    /// As [`Journal::restart`].
     ///
     /// # Errors
-    /// As [`open`](Self::open), except that what is there may be of another run, or damaged behind its first line.
-    pub fn restart(path: &Path, header: &Header) -> Result<Self> {
-        match fs::read(path) {
-            Ok(content) => drop(first_line(path, &content)?),
-            Err(error) if error.kind() == ErrorKind::NotFound => {}
-            Err(error) => return Err(failed(path, "read", &error)),
-        }
-        Self::begin(path, header)
+    /// As [`Journal::restart`].
+    pub fn restart(path: &Path, identity: &Identity) -> Result<Self, JournalError> {
+        Journal::restart(path, identity).map(Self::from)
     }
 
-    /// Goes on with the journal at `path`, whatever it is of; `None` where none has begun.
+    /// As [`Journal::resume`].
     ///
     /// # Errors
-    /// As [`open`](Self::open).
-    pub fn resume(path: &Path) -> Result<Option<Self>> {
-        let content = match fs::read(path) {
-            Ok(content) => content,
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(failed(path, "read", &error)),
-        };
-        let Some(header) = first_line(path, &content)? else { return Ok(None) };
-        let file = File::options().append(true).open(path).map_err(|error| failed(path, "write", &error))?;
-        let whole = content.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
-        let was_torn = whole < content.len();
-        if was_torn {
-            file.set_len(whole as u64).map_err(|error| failed(path, "write", &error))?;
-        }
-        let mut journal = Self {
-            path: path.to_path_buf(),
-            file,
-            header,
-            model: None,
-            results: HashMap::new(),
-            processes: Vec::new(),
-            was_torn,
-        };
-        for (index, line) in content[..whole].split(|byte| *byte == b'\n').enumerate().skip(1) {
-            if !line.is_empty() {
-                let line = serde_json::from_slice(line).map_err(|error| {
-                    Error::usage(format!(
-                        "{}, line {}: is damaged ({error}): measure anew with --restart",
-                        path.display(),
-                        index + 1
-                    ))
-                })?;
-                journal.take(line);
-            }
-        }
-        Ok(Some(journal))
-    }
-
-    fn begin(path: &Path, header: &Header) -> Result<Self> {
-        let mut part = path.as_os_str().to_owned();
-        part.push(".part");
-        let part = PathBuf::from(part);
-        let line = text(&Line::Header(header.clone()))?;
-        // Renamed: no kill can leave a journal without its whole first line, or half of an older one.
-        let written = fs::write(&part, line).and_then(|()| fs::rename(&part, path));
-        written.map_err(|error| failed(path, "write", &error))?;
-        let again = Self::resume(path)?;
-        again.ok_or_else(|| Error::output(format!("{} went away while it was written: try again", path.display())))
-    }
-
-    fn take(&mut self, line: Line) {
-        match line {
-            Line::Header(_) => {}
-            Line::Model(model) => self.model = Some(model),
-            // A recording that changed was done again: the last result counts.
-            Line::File(result) => drop(self.results.insert(result.file.clone(), *result)),
-            Line::Process(process) => self.processes.push(process),
-        }
-    }
-
-    fn write(&mut self, line: Line) -> Result<()> {
-        self.file.write_all(text(&line)?.as_bytes()).map_err(|error| failed(&self.path, "write", &error))?;
-        self.take(line);
-        Ok(())
+    /// As [`Journal::resume`].
+    pub fn resume(path: &Path) -> Result<Option<Self>, JournalError> {
+        Ok(Journal::resume(path)?.map(Self::from))
     }
 
     /// Writes down a finished recording.
     ///
     /// # Errors
-    /// [`crate::ErrorKind::Output`] with the path.
-    pub fn append(&mut self, result: &FileResult) -> Result<()> {
-        self.write(Line::File(Box::new(result.clone())))
+    /// As [`Journal::append`].
+    pub fn append(&mut self, result: &FileResult) -> Result<(), JournalError> {
+        self.journal.append(ResultLine::File(Box::new(result.clone())))?;
+        self.lines.insert(result.file.clone(), self.journal.lines().len() - 1);
+        Ok(())
     }
 
     /// Writes down which model was opened.
     ///
     /// # Errors
-    /// [`crate::ErrorKind::Output`] with the path.
-    pub fn set_model(&mut self, model: ModelLine) -> Result<()> {
-        if self.model.as_ref() == Some(&model) { Ok(()) } else { self.write(Line::Model(model)) }
+    /// As [`Journal::append`].
+    pub fn set_model(&mut self, model: ModelLine) -> Result<(), JournalError> {
+        if self.model() == Some(&model) { Ok(()) } else { self.journal.append(ResultLine::Model(model)) }
     }
 
-    /// Writes down what a process took.
+    /// Writes down the costs of a process.
     ///
     /// # Errors
-    /// [`crate::ErrorKind::Output`] with the path.
-    pub fn add_process(&mut self, process: ProcessLine) -> Result<()> {
-        self.write(Line::Process(process))
+    /// As [`Journal::append`].
+    pub fn add_process(&mut self, process: ProcessLine) -> Result<(), JournalError> {
+        self.journal.append(ResultLine::Process(process))
     }
 
     /// The result of an entry whose recording is still the same, or still cannot be read (`identity` is `None`).
     pub fn find(&self, entry: &Entry, identity: Option<&FileIdentity>) -> Option<&FileResult> {
         let identity = identity.cloned().unwrap_or_default();
-        self.results.get(&entry.name).filter(|result| result.identity == identity)
+        match &self.journal.lines()[*self.lines.get(&entry.name)?] {
+            ResultLine::File(result) if result.identity == identity => Some(result),
+            _ => None,
+        }
     }
 
     /// How many recordings are finished.
     pub fn len(&self) -> usize {
-        self.results.len()
+        self.lines.len()
     }
 
     /// Whether none is finished.
     pub fn is_empty(&self) -> bool {
-        self.results.is_empty()
-    }
-
-    /// What identifies the run.
-    pub fn header(&self) -> &Header {
-        &self.header
+        self.lines.is_empty()
     }
 
     /// The model, once it was opened.
     pub fn model(&self) -> Option<&ModelLine> {
-        self.model.as_ref()
+        self.journal.lines().iter().rev().find_map(|line| match line {
+            ResultLine::Model(model) => Some(model),
+            _ => None,
+        })
     }
 
-    /// What the processes took that ended in a way that could be noted; together they may have done fewer recordings
-    /// than are finished.
-    pub fn processes(&self) -> &[ProcessLine] {
-        &self.processes
+    /// Costs of the processes whose end could be noted; together they may have done fewer recordings than are finished.
+    pub fn processes(&self) -> impl Iterator<Item = &ProcessLine> {
+        self.journal.lines().iter().filter_map(|line| match line {
+            ResultLine::Process(process) => Some(process),
+            _ => None,
+        })
     }
 
     /// Whether the last line had no end and was dropped.
     pub fn was_torn(&self) -> bool {
-        self.was_torn
+        self.journal.was_torn()
     }
-}
-
-/// The header of a journal; `None` where not even that was written.
-fn first_line(path: &Path, content: &[u8]) -> Result<Option<Header>> {
-    if content.is_empty() {
-        return Ok(None);
-    }
-    let line = content.split(|byte| *byte == b'\n').next().unwrap_or_default();
-    match serde_json::from_slice(line) {
-        Ok(Line::Header(header)) => Ok(Some(header)),
-        _ => Err(Error::usage(format!(
-            "{} is not a journal of `qasr eval`, or one of another version: give another folder (-o)",
-            path.display()
-        ))),
-    }
-}
-
-fn text(line: &Line) -> Result<String> {
-    let line = serde_json::to_string(line).map_err(|error| Error::internal(format!("a result is no JSON: {error}")))?;
-    Ok(line + "\n")
-}
-
-fn failed(path: &Path, what: &str, error: &std::io::Error) -> Error {
-    Error::output(format!("cannot {what} {}: {error}; give another folder (-o)", path.display()))
-}
-
-/// What of two headers is not the same, in words.
-fn differing(one: &Header, other: &Header) -> Vec<String> {
-    let mut names = Vec::new();
-    let parts = [
-        ("the manifest", one.manifest == other.manifest),
-        ("the model's files", one.model == other.model),
-        ("the program's version", one.version == other.version),
-    ];
-    names.extend(parts.into_iter().filter(|(_, is_same)| !is_same).map(|(name, _)| name.to_owned()));
-    let (one, other) = (&one.options, &other.options);
-    let keys = [one, other].into_iter().filter_map(Value::as_object).flat_map(|options| options.keys());
-    let mut keys: Vec<&String> = keys.filter(|key| one.get(key.as_str()) != other.get(key.as_str())).collect();
-    keys.sort();
-    keys.dedup();
-    names.extend(keys.into_iter().map(|key| format!("option {key}")));
-    names
 }

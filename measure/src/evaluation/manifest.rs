@@ -10,8 +10,8 @@
 //!
 //! Others are passed over. A table has one header line, any order of columns, tabs between fields and no quoting.
 
-use super::FileIdentity;
-use qasr::error::{Error, Result};
+use crate::identity::FileIdentity;
+use qasr::error::{Error, ErrorKind, Result};
 use qasr::text::Language;
 use serde_json::{Map, Value};
 use std::collections::HashMap;
@@ -97,7 +97,7 @@ impl Manifest {
     pub fn fingerprint(&self) -> Result<String> {
         let mut all = self.identity.sha256.clone();
         for entry in &self.entries {
-            all.push_str(&FileIdentity::read(&entry.file)?.sha256);
+            all.push_str(&FileIdentity::read(&entry.file, ErrorKind::Audio)?.sha256);
         }
         Ok(FileIdentity::of(all.as_bytes()).sha256)
     }

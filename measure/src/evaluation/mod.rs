@@ -4,18 +4,17 @@
 //! Manifest ─ run (audio, transcribe, scoring) ─▶ FileResult, one line each in the Journal ─ Summary, compare
 //! ```
 
-mod identity;
 mod journal;
 mod manifest;
 mod result;
 mod summary;
 
-pub use identity::{FileIdentity, ModelIdentity};
-pub use journal::{Header, Journal, ModelLine, ProcessLine};
+pub use journal::{ModelLine, ProcessLine, ResultJournal, ResultLine, run_identity};
 pub use manifest::{Entry, Manifest};
 pub use result::{Failure, FileResult, StageTimes};
 pub use summary::{Comparison, Group, Score, Share, Summary, compare};
 
+use crate::identity::FileIdentity;
 use crate::scoring::Normalizer;
 use qasr::audio::{self, ReadOptions};
 use qasr::error::{Error, ErrorKind, Result};
@@ -84,14 +83,15 @@ pub fn run(
     model: &Model,
     manifest: &Manifest,
     options: &EvaluationOptions,
-    mut journal: Option<&mut Journal>,
+    mut journal: Option<&mut ResultJournal>,
     progress: &mut dyn FnMut(Progress<'_>),
 ) -> Result<Vec<FileResult>> {
     let entries = options.entries(manifest);
     let mut results = Vec::with_capacity(entries.len());
     for entry in entries {
-        let identity = FileIdentity::read(&entry.file);
-        let known = journal.as_deref().and_then(|journal| journal.find(entry, identity.as_ref().ok())).cloned();
+        // Why it cannot be read, transcribing it reports.
+        let identity = FileIdentity::read(&entry.file, ErrorKind::Audio).ok();
+        let known = journal.as_deref().and_then(|journal| journal.find(entry, identity.as_ref())).cloned();
         let is_from_journal = known.is_some();
         let result = match known {
             Some(known) => known,
@@ -113,7 +113,7 @@ pub fn run(
 fn evaluate(
     model: &Model,
     entry: &Entry,
-    identity: Result<FileIdentity>,
+    identity: Option<FileIdentity>,
     options: &EvaluationOptions,
 ) -> Result<FileResult> {
     let mut transcribing = options.transcribe.clone();
@@ -122,7 +122,7 @@ fn evaluate(
     }
     let forced = transcribing.language;
     let started = Instant::now();
-    let heard = identity.clone().and_then(|_| hear(model, entry, &transcribing));
+    let heard = hear(model, entry, &transcribing);
     let wall = started.elapsed();
     let mut result = FileResult::new(entry, identity.unwrap_or_default());
     match heard {

@@ -1,6 +1,7 @@
 //! What came of one recording: one line of the journal.
 
-use super::{Entry, FileIdentity};
+use super::Entry;
+use crate::identity::FileIdentity;
 use crate::scoring::{Distance, Errors, Normalizer, Unit, character_distance, is_loop, score};
 use qasr::error::{Error, ErrorKind};
 use qasr::text::Language;

@@ -6,11 +6,11 @@
 
 mod choice;
 mod groups;
-mod remembered;
+mod resumed;
 mod search;
 mod trial;
 
 pub use groups::Group;
-pub use remembered::Remembered;
+pub use resumed::{ResumedTrial, TrialLine};
 pub use search::{Budget, Found, Measured, Sensitivity, Trial, search, sensitivities};
 pub use trial::{ModelTrial, recipe};

@@ -6,9 +6,11 @@ use crate::scratch::{Scratch, wav};
 use qasr::text::Language;
 use qasr::{ErrorKind, Model, ModelOptions};
 use qasr_measure::evaluation::{
-    EvaluationOptions, FileResult, Header, Journal, Manifest, ModelIdentity, ModelLine, ProcessLine, Share, Summary,
-    compare, run,
+    EvaluationOptions, FileResult, Manifest, ModelLine, ProcessLine, ResultJournal, Share, Summary, compare, run,
+    run_identity,
 };
+use qasr_measure::identity::ModelIdentity;
+use qasr_measure::journal::Identity;
 use qasr_measure::scoring::{Errors, Normalizer, Unit};
 use std::fs;
 use std::path::Path;
@@ -52,13 +54,8 @@ fn results(scratch: &Scratch, options: &EvaluationOptions) -> Vec<FileResult> {
     run(&model(), &read(scratch, "m.tsv", TABLE).unwrap(), options, None, &mut |_| {}).unwrap()
 }
 
-fn header(manifest: &Manifest, options: &EvaluationOptions) -> Header {
-    Header {
-        manifest: manifest.identity.clone(),
-        model: ModelIdentity::read(None).unwrap(),
-        version: "1".into(),
-        options: options.identity().unwrap(),
-    }
+fn of_run(manifest: &Manifest, options: &EvaluationOptions) -> Identity {
+    run_identity(&manifest.identity, &ModelIdentity::read(None).unwrap(), "1", &options.identity().unwrap())
 }
 
 #[test]
@@ -240,11 +237,11 @@ fn what_is_in_the_journal_is_not_done_again() {
     let scratch = folder("journal");
     let options = EvaluationOptions::default();
     let manifest = read(&scratch, "m.tsv", TABLE).unwrap();
-    let header = header(&manifest, &options);
+    let run_identity = of_run(&manifest, &options);
     let path = scratch.path("m.jsonl");
     let path = Path::new(&path);
     let model = model();
-    let once = |journal: &mut Journal, options: &EvaluationOptions| {
+    let once = |journal: &mut ResultJournal, options: &EvaluationOptions| {
         let mut kept = Vec::new();
         let results = run(&model, &manifest, options, Some(journal), &mut |progress| {
             assert_eq!(progress.done, kept.len() + 1);
@@ -254,9 +251,9 @@ fn what_is_in_the_journal_is_not_done_again() {
     };
     let mut limited = options.clone();
     limited.limit = Some(1);
-    let (first, kept) = once(&mut Journal::open(path, &header).unwrap(), &limited);
+    let (first, kept) = once(&mut ResultJournal::open(path, &run_identity).unwrap(), &limited);
     assert_eq!((first.len(), kept), (1, vec![false]));
-    let mut journal = Journal::open(path, &header).unwrap();
+    let mut journal = ResultJournal::open(path, &run_identity).unwrap();
     let (all, kept) = once(&mut journal, &options);
     assert_eq!(kept, [true, false, false, false]);
     assert_eq!(all[0], first[0], "times and all, as they were measured");
@@ -265,18 +262,21 @@ fn what_is_in_the_journal_is_not_done_again() {
     journal.set_model(line.clone()).unwrap();
     let process = ProcessLine { files: 4, user_seconds: 0.5, system_seconds: 0.0, peak_bytes: 7 };
     journal.add_process(process).unwrap();
-    let journal = Journal::resume(path).unwrap().unwrap();
-    assert_eq!((journal.len(), journal.model(), journal.processes()), (4, Some(&line), &[process][..]));
+    let journal = ResultJournal::resume(path).unwrap().unwrap();
+    assert_eq!(
+        (journal.len(), journal.model(), journal.processes().copied().collect::<Vec<_>>()),
+        (4, Some(&line), vec![process])
+    );
     assert_eq!(fs::read_to_string(path).unwrap().lines().count(), 7);
 
     // A recording that changed is done again, and the others are not.
     scratch.copy(SIX, "three.flac");
-    let (again, kept) = once(&mut Journal::open(path, &header).unwrap(), &options);
+    let (again, kept) = once(&mut ResultJournal::open(path, &run_identity).unwrap(), &options);
     assert_eq!(kept, [false, true, true, true]);
     assert_eq!(again[0].heard, "seven six nine two five go");
-    let (_, kept) = once(&mut Journal::open(path, &header).unwrap(), &options);
+    let (_, kept) = once(&mut ResultJournal::open(path, &run_identity).unwrap(), &options);
     assert_eq!(kept, [true; 4]);
-    let (_, kept) = once(&mut Journal::restart(path, &header).unwrap(), &options);
+    let (_, kept) = once(&mut ResultJournal::restart(path, &run_identity).unwrap(), &options);
     assert_eq!(kept, [false; 4]);
 }
 
@@ -285,67 +285,54 @@ fn a_line_without_its_end_is_dropped_and_the_rest_is_kept() {
     let scratch = folder("torn");
     let options = EvaluationOptions::default();
     let manifest = read(&scratch, "m.tsv", TABLE).unwrap();
-    let header = header(&manifest, &options);
+    let run_identity = of_run(&manifest, &options);
     let path = scratch.path("m.jsonl");
     let path = Path::new(&path);
     let model = model();
-    run(&model, &manifest, &options, Some(&mut Journal::open(path, &header).unwrap()), &mut |_| {}).unwrap();
+    run(&model, &manifest, &options, Some(&mut ResultJournal::open(path, &run_identity).unwrap()), &mut |_| {})
+        .unwrap();
     let whole = fs::read(path).unwrap();
     let end_of_header = whole.iter().position(|byte| *byte == b'\n').unwrap();
     for (length, left) in [(whole.len() - 1, 3), (whole.len() - 40, 3), (end_of_header + 2, 0), (end_of_header + 1, 0)]
     {
         fs::write(path, &whole[..length]).unwrap();
-        let mut journal = Journal::open(path, &header).unwrap();
+        let mut journal = ResultJournal::open(path, &run_identity).unwrap();
         assert_eq!((journal.len(), journal.was_torn()), (left, length != end_of_header + 1), "{length}");
         let results = run(&model, &manifest, &options, Some(&mut journal), &mut |_| {}).unwrap();
         assert_eq!(results.len(), 4);
-        assert_eq!(Journal::open(path, &header).unwrap().len(), 4);
+        assert_eq!(ResultJournal::open(path, &run_identity).unwrap().len(), 4);
     }
     fs::write(path, b"").unwrap();
-    assert!(Journal::open(path, &header).unwrap().is_empty());
+    assert!(ResultJournal::open(path, &run_identity).unwrap().is_empty());
 }
 
 #[test]
 fn a_journal_goes_on_with_the_same_only() {
     let scratch = folder("other");
     let manifest = read(&scratch, "m.tsv", TABLE).unwrap();
-    let options = EvaluationOptions::default();
-    let header = header(&manifest, &options);
+    let mut options = EvaluationOptions::default();
+    options.limit = Some(1);
+    assert_eq!(options.identity().unwrap(), EvaluationOptions::default().identity().unwrap());
     let path = scratch.path("m.jsonl");
     let path = Path::new(&path);
-    drop(Journal::open(path, &header).unwrap());
-    let refusal = |header: &Header| Journal::open(path, header).expect_err("another run").to_string();
-    let mut other = header.clone();
-    other.model.encoder.sha256 = "0".into();
-    other.version = "2".into();
-    let sentence = refusal(&other);
-    assert!(sentence.contains("(the model's files, the program's version differ)"), "{sentence}");
-    assert!(sentence.contains("m.jsonl") && sentence.contains("--restart"), "{sentence}");
+    let mut journal = ResultJournal::open(path, &of_run(&manifest, &options)).unwrap();
+    run(&model(), &manifest, &options, Some(&mut journal), &mut |_| {}).unwrap();
+    let mut other_model = ModelIdentity::read(None).unwrap();
+    other_model.encoder.sha256 = "0".into();
     let mut by_character = options.clone();
     by_character.normalizer = Some(Normalizer::None);
     by_character.transcribe.context_text = "x".into();
-    let sentence = refusal(&Header { options: by_character.identity().unwrap(), ..header.clone() });
-    assert!(sentence.contains("option context_text, option normalizer"), "{sentence}");
-    let mut limited = options.clone();
-    limited.limit = Some(1);
-    assert_eq!(limited.identity().unwrap(), options.identity().unwrap());
-    Journal::restart(path, &other).unwrap();
-    assert!(refusal(&header).contains("the model's files"));
-
-    // What is no journal is never written to.
-    for content in ["file\ttext\n", "{\"file\":\"six.wav\"}\n"] {
-        fs::write(path, content).unwrap();
-        for error in [Journal::open(path, &header).unwrap_err(), Journal::restart(path, &header).unwrap_err()] {
-            assert!(error.to_string().contains("is not a journal"), "{error}");
-        }
-        assert_eq!(fs::read_to_string(path).unwrap(), content);
+    for (other, differing) in [
+        (
+            run_identity(&manifest.identity, &other_model, "2", &options.identity().unwrap()),
+            "(the model's files, the program's version differ)",
+        ),
+        (of_run(&manifest, &by_character), "(option context_text, option normalizer differ)"),
+    ] {
+        let error = ResultJournal::open(path, &other).expect_err("another run");
+        assert!(error.to_string().contains(differing) && error.to_string().contains("m.jsonl"), "{error}");
+        assert_eq!(error.kind(), ErrorKind::Usage);
     }
-    let mut damaged =
-        Journal::open(Path::new(&scratch.path("n.jsonl")), &header).map(|_| scratch.read("n.jsonl")).unwrap();
-    damaged.push_str("{\"file\":{}}\n");
-    scratch.write("n.jsonl", damaged.as_bytes());
-    let error = Journal::open(Path::new(&scratch.path("n.jsonl")), &header).unwrap_err();
-    assert!(error.to_string().contains("n.jsonl, line 2") && error.kind() == ErrorKind::Usage, "{error}");
 }
 
 #[test]
