@@ -272,9 +272,13 @@ pub struct ConvertArgs {
     #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=512))]
     pub threads: Option<u32>,
 
-    /// Print what would be written, tensor by tensor, and write nothing
+    /// Print what would be written, and write nothing
     #[arg(long)]
     pub dry_run: bool,
+
+    /// With --dry-run: a line for every tensor, with its source and the reason for its type
+    #[arg(short, long, requires = "dry_run")]
+    pub verbose: bool,
 
     /// Only warnings and errors
     #[arg(long)]

@@ -24,10 +24,10 @@ pub fn run(args: &ConvertArgs) -> Exit {
     match result {
         Ok(report) if args.dry_run => {
             types::tell_quality(&report, &messages);
-            messages::print_result(&report.plan.to_string())
+            messages::print_result(&report.describe(args.verbose))
         }
         Ok(report) => {
-            types::tell(&report, "checkpoint", &messages);
+            types::tell(&report, &messages);
             if report.licence.is_none() {
                 messages.warning("the checkpoint names no licence, so none was recorded; say it with --licence");
             }

@@ -57,9 +57,13 @@ pub struct QuantizeArgs {
     #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=512))]
     pub threads: Option<u32>,
 
-    /// Print what would be written, tensor by tensor, and write nothing
+    /// Print what would be written, and write nothing
     #[arg(long)]
     pub dry_run: bool,
+
+    /// With --dry-run: a line for every tensor, with its source and the reason for its type
+    #[arg(short, long, requires = "dry_run")]
+    pub verbose: bool,
 
     /// Only warnings and errors
     #[arg(long)]
@@ -80,10 +84,10 @@ pub fn run(args: &QuantizeArgs) -> Exit {
     match result {
         Ok(report) if args.dry_run => {
             types::tell_quality(&report, &messages);
-            messages::print_result(&report.plan.to_string())
+            messages::print_result(&report.describe(args.verbose))
         }
         Ok(report) => {
-            types::tell(&report, "source", &messages);
+            types::tell(&report, &messages);
             Exit::Success
         }
         Err(error) => types::failure(&error, &messages),

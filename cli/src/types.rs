@@ -95,19 +95,9 @@ pub fn failure(error: &ConvertError, messages: &Messages) -> Exit {
     }
 }
 
-/// What was written, and everything in it that is not as the type's name alone would say. `source` is what it was made
-/// from.
-pub fn tell(report: &Report, source: &str, messages: &Messages) {
+/// What was written, and everything in it that is not as the type's name alone would say.
+pub fn tell(report: &Report, messages: &Messages) {
     let plan = &report.plan;
-    match report.head {
-        Head::Dropped => messages.note("the output head equals the token table and was left out"),
-        Head::Written => messages.note("the output head differs from the token table and was written"),
-        Head::Replaced => messages.warning(
-            "the checkpoint's own output head was left out: text_config.tie_word_embeddings in config.json puts the token \
-             table in its place, which the official code does too",
-        ),
-        Head::Absent | Head::NotCompared => {}
-    }
     for line in plan.decoder.fallbacks().iter().chain(&plan.encoder.fallbacks()) {
         messages.note(format_args!("fallback: {line}"));
     }
@@ -118,16 +108,24 @@ pub fn tell(report: &Report, source: &str, messages: &Messages) {
         let megabytes = bytes as f64 / 1e6;
         messages.note(format_args!("wrote {}: {megabytes:.1} MB ({}){end}", file.path.display(), file.types()));
         if let Some((name, relative)) = worst(file, report) {
-            messages.note(format_args!(
-                "  furthest from the {source}: {name}, {:.3} % (root mean square)",
-                100.0 * relative
-            ));
+            let percent = 100.0 * relative;
+            let percent = if percent < 0.05 { "under 0.1".into() } else { format!("{percent:.1}") };
+            messages.note(format_args!("  largest rounding error: {percent} % ({name})"));
         }
     }
 }
 
 /// How the source was read, and what makes the values better or worse than the types alone would.
 pub fn tell_quality(report: &Report, messages: &Messages) {
+    match report.head {
+        Head::Dropped => messages.note("the output head equals the token table and is left out"),
+        Head::Written => messages.note("the output head differs from the token table and is written"),
+        Head::Replaced => messages.warning(
+            "the checkpoint's own output head is left out: text_config.tie_word_embeddings in config.json puts the token \
+             table in its place, which the official code does too",
+        ),
+        Head::Absent => {}
+    }
     report.notes.iter().for_each(|note| messages.note(note));
     report.warnings.iter().for_each(|warning| messages.warning(warning));
     if !report.rounded_twice.is_empty() {

@@ -124,17 +124,10 @@ impl Checkpoint {
     /// # Errors
     /// When a file cannot be read. `progress` gets the number of hashed bytes.
     pub fn fingerprint(&self, rare: &[&str], progress: &mut dyn FnMut(u64)) -> Result<(String, Vec<String>)> {
-        let meta = META_FILES.iter().chain(rare);
-        let mut names: Vec<String> =
-            meta.filter(|name| self.dir.join(name).is_file()).map(|&name| name.to_owned()).collect();
-        for file in &self.store.files {
-            names.extend(file.path.file_name().map(|name| name.to_string_lossy().into_owned()));
-        }
-        names.sort();
         let mut done = 0;
         let mut lines = Vec::new();
-        for name in &names {
-            let path = self.dir.join(name);
+        for name in self.file_names(rare) {
+            let path = self.dir.join(&name);
             let hash = sha256::of_file(&path, &mut |bytes| {
                 done += bytes;
                 progress(done);
@@ -144,6 +137,25 @@ impl Checkpoint {
         }
         let all: String = lines.iter().map(|line| format!("{line}\n")).collect();
         Ok((sha256::of(all.as_bytes()), lines))
+    }
+
+    /// Text of the length that [`Self::fingerprint`] gives, without reading anything: for sizes.
+    pub fn blank_fingerprint(&self, rare: &[&str]) -> (String, Vec<String>) {
+        let hash = "0".repeat(64);
+        let lines = self.file_names(rare).iter().map(|name| format!("{hash}  {name}")).collect();
+        (hash, lines)
+    }
+
+    /// Names of all files that conversion depends on, sorted.
+    fn file_names(&self, rare: &[&str]) -> Vec<String> {
+        let meta = META_FILES.iter().chain(rare);
+        let mut names: Vec<String> =
+            meta.filter(|name| self.dir.join(name).is_file()).map(|&name| name.to_owned()).collect();
+        for file in &self.store.files {
+            names.extend(file.path.file_name().map(|name| name.to_string_lossy().into_owned()));
+        }
+        names.sort();
+        names
     }
 }
 

@@ -134,8 +134,6 @@ pub enum Head {
     Replaced,
     /// It differs from the token table and was written.
     Written,
-    /// There is one; a dry run does not compare it.
-    NotCompared,
 }
 
 /// The result of a conversion, or of a dry run.
@@ -147,7 +145,7 @@ pub struct Report {
     pub head: Head,
     /// Whether files were written.
     pub is_written: bool,
-    /// Sizes of decoder file and mmproj file in bytes; 0 in a dry run.
+    /// Sizes of decoder file and mmproj file in bytes; in a dry run as they would be.
     pub file_bytes: [u64; 2],
     /// Whether decoder file and mmproj file took the place of files of the same name.
     pub is_replacement: [bool; 2],
@@ -236,15 +234,14 @@ pub fn convert(options: &ConvertOptions, progress: &mut dyn FnMut(Progress)) -> 
     let licence = options.licence.clone().or_else(|| config.licence.clone());
     let notes = [checkpoint.notes(), &plan.notes, &vocabulary.notes].concat();
     let warnings = checkpoint.warnings().to_vec();
-    if options.dry_run {
-        let head = if plan.has_head() { Head::NotCompared } else { Head::Absent };
-        return Ok(Report { licence, importance, notes, warnings, ..Report::planned(plan, head) });
-    }
     let store = checkpoint.store();
     let total = store.bytes();
-    let (source_sha256, source_files) = checkpoint.fingerprint(&vocabulary.rare_files, &mut |done| {
-        progress(Progress { stage: Stage::Hash, done: done.min(total), total, name: "" })
-    })?;
+    let (source_sha256, source_files) = match options.dry_run {
+        true => checkpoint.blank_fingerprint(&vocabulary.rare_files),
+        false => checkpoint.fingerprint(&vocabulary.rare_files, &mut |done| {
+            progress(Progress { stage: Stage::Hash, done: done.min(total), total, name: "" })
+        })?,
+    };
     let head = drop_equal_head(store, &mut plan)?;
     let facts = Facts {
         config: &config,
@@ -257,18 +254,24 @@ pub fn convert(options: &ConvertOptions, progress: &mut dyn FnMut(Progress)) -> 
     };
     let keys = [header::decoder_keys(&plan, &facts), header::encoder_keys(&plan, &facts)];
     let importance = importance.clone();
-    let report = Report { licence, importance, notes, warnings, source_sha256, ..Report::planned(plan, head) };
+    let report = Report { licence, importance, notes, warnings, ..Report::planned(plan, head, &keys)? };
+    if options.dry_run {
+        return Ok(report);
+    }
+    let report = Report { source_sha256, ..report };
     write_pair(store, keys, threads, report, progress)
 }
 
 impl Report {
     /// Before anything was written.
-    fn planned(plan: Plan, head: Head) -> Self {
-        Self {
+    fn planned(plan: Plan, head: Head, keys: &[Vec<(String, qasr_format::Value)>; 2]) -> Result<Self> {
+        let file_bytes =
+            [write::header(&plan.decoder, &keys[0])?.file_len(), write::header(&plan.encoder, &keys[1])?.file_len()];
+        Ok(Self {
             plan,
             head,
             is_written: false,
-            file_bytes: [0; 2],
+            file_bytes,
             is_replacement: [false; 2],
             source_sha256: String::new(),
             licence: None,
@@ -277,7 +280,13 @@ impl Report {
             errors: Vec::new(),
             importance: None,
             rounded_twice: String::new(),
-        }
+        })
+    }
+
+    /// What is or would be written, as text with a line for each group of equal tensors, or for every tensor: types,
+    /// shapes, and the sizes of both files.
+    pub fn describe(&self, every_tensor: bool) -> String {
+        self.plan.describe(self.file_bytes, every_tensor)
     }
 }
 

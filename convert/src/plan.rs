@@ -1,7 +1,6 @@
 //! Every tensor by name before a byte of data is touched.
 
 use std::collections::{BTreeMap, HashMap};
-use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -92,23 +91,66 @@ impl FilePlan {
     }
 
     /// One line for each group of tensors that could not have the type the recipe wanted; layers are counted
-    /// together: "a.blk.*.attn_q.weight (18): iq4_nl instead of q4_k, rows of 896 do not divide …".
+    /// together: "a.blk.*.attn_q.weight × 18: iq4_nl instead of q4_k, rows of 896 do not divide …".
     pub fn fallbacks(&self) -> Vec<String> {
-        let mut lines: Vec<(String, usize, String)> = Vec::new();
-        for tensor in &self.tensors {
-            let Some(wanted) = tensor.choice.instead_of else { continue };
-            let group: Vec<&str> =
-                tensor.target.name.split('.').map(|part| if is_number(part) { "*" } else { part }).collect();
-            let group = group.join(".");
-            let what =
-                format!("{} instead of {wanted} ({}: {})", tensor.target.kind, tensor.choice.reason, tensor.row_len());
-            match lines.iter_mut().find(|(name, _, text)| *name == group && *text == what) {
-                Some(line) => line.1 += 1,
-                None => lines.push((group, 1, what)),
-            }
-        }
-        lines.into_iter().map(|(name, count, what)| format!("{name} × {count}: {what}")).collect()
+        let what = |tensor: &TensorPlan| {
+            let wanted = tensor.choice.instead_of?;
+            Some(format!("{} instead of {wanted} ({}: {})", tensor.target.kind, tensor.choice.reason, tensor.row_len()))
+        };
+        let groups = grouped(self.tensors.iter().filter_map(|tensor| Some((tensor, what(tensor)?))));
+        groups.into_iter().map(|(name, tensors, what)| format!("{name} × {}: {what}", tensors.len())).collect()
     }
+
+    /// One line for each group of tensors of one name, type and shape.
+    fn groups(&self) -> Vec<String> {
+        let key = |tensor: &TensorPlan| (tensor.target.kind, tensor.target.dims.clone());
+        let line = |(name, tensors, (kind, dims)): (String, Vec<&TensorPlan>, (GgmlType, Vec<u64>))| {
+            let megabytes = tensors.iter().map(|tensor| tensor.bytes()).sum::<u64>() as f64 / 1e6;
+            let (count, shape) = (format!("× {}", tensors.len()), shape(&dims));
+            let name = if let [only] = tensors.as_slice() { &only.target.name } else { &name };
+            format!("  {name:<32} {count:>5}  {:<6} {shape:<18} {megabytes:>9.3} MB", kind.name())
+        };
+        grouped(self.tensors.iter().map(|tensor| (tensor, key(tensor)))).into_iter().map(line).collect()
+    }
+
+    fn every_tensor(&self) -> Vec<String> {
+        let line = |tensor: &TensorPlan| {
+            let source = match &tensor.source {
+                Source::Stored(source) => source.name.as_str(),
+                Source::Positions => "(sinusoids)",
+            };
+            let reason = match tensor.choice.instead_of {
+                Some(wanted) => format!("instead of {wanted}: {}", tensor.choice.reason),
+                None => tensor.choice.reason.to_owned(),
+            };
+            let (name, kind) = (&tensor.target.name, tensor.target.kind.name());
+            let (shape, bytes) = (shape(&tensor.target.dims), tensor.bytes());
+            format!("  {name:<32} {kind:<6} {shape:<18} {bytes:>11}  {source}  [{reason}]")
+        };
+        self.tensors.iter().map(line).collect()
+    }
+}
+
+/// Tensors of equal name but for the number of their layer, and of equal key, in the order of the first of each group.
+fn grouped<'t, K: PartialEq>(
+    tensors: impl Iterator<Item = (&'t TensorPlan, K)>,
+) -> Vec<(String, Vec<&'t TensorPlan>, K)> {
+    let mut groups: Vec<(String, Vec<&TensorPlan>, K)> = Vec::new();
+    for (tensor, key) in tensors {
+        let parts: Vec<&str> =
+            tensor.target.name.split('.').map(|part| if is_number(part) { "*" } else { part }).collect();
+        let name = parts.join(".");
+        match groups.iter_mut().find(|(other, _, of)| *other == name && *of == key) {
+            Some((_, group, _)) => group.push(tensor),
+            None => groups.push((name, vec![tensor], key)),
+        }
+    }
+    groups
+}
+
+/// "1024 × 3072".
+fn shape(dims: &[u64]) -> String {
+    dims.iter().map(u64::to_string).collect::<Vec<_>>().join(" × ")
 }
 
 fn is_number(part: &str) -> bool {
@@ -158,50 +200,24 @@ impl Plan {
         self.decoder.tensors.iter().chain(&self.encoder.tensors)
     }
 
-    /// Whether the checkpoint has an output head of its own; it is dropped at writing if it equals the token table, or
-    /// if its settings put the token table there.
-    pub fn has_head(&self) -> bool {
-        self.decoder.tensors.iter().any(|tensor| tensor.target.name == names::OUTPUT)
-    }
-}
-
-/// One line per tensor: name, type, shape, bytes, source, reason; then the fallbacks and the sizes.
-impl fmt::Display for Plan {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "{} as {}", self.name, self.arch.name())?;
-        for file in [&self.decoder, &self.encoder] {
-            writeln!(f, "\n{} ({}: {})", file.path.display(), file.label, file.types())?;
-            for tensor in &file.tensors {
-                let source = match &tensor.source {
-                    Source::Stored(source) => source.name.as_str(),
-                    Source::Positions => "(sinusoids)",
-                };
-                let reason = match tensor.choice.instead_of {
-                    Some(wanted) => format!("instead of {wanted}: {}", tensor.choice.reason),
-                    None => tensor.choice.reason.to_owned(),
-                };
-                let note = match tensor.target.name == names::OUTPUT {
-                    true if self.ties_head => " (dropped: config.json puts the token table there)",
-                    true => " (dropped if equal to the token table)",
-                    false => "",
-                };
-                writeln!(
-                    f,
-                    "  {:<28} {:<6} {:<16} {:>11}  {source}  [{reason}]{note}",
-                    tensor.target.name,
-                    tensor.target.kind.name(),
-                    format!("{:?}", tensor.target.dims),
-                    tensor.bytes(),
-                )?;
-            }
-            writeln!(f, "  {} tensors, {} bytes of data", file.tensors.len(), file.bytes())?;
+    /// The plan as text: both files with their sizes in bytes, and the size of the pair. Layers are counted together, or
+    /// every tensor has a line with its source and the reason for its type.
+    pub(crate) fn describe(&self, sizes: [u64; 2], every_tensor: bool) -> String {
+        let mut lines = vec![format!("{} as {}", self.name, self.arch.name())];
+        for (file, size) in [&self.decoder, &self.encoder].into_iter().zip(sizes) {
+            lines.extend([String::new(), file.path.display().to_string()]);
+            lines.push(format!("  {}: {} tensors: {}", file.label, file.tensors.len(), file.types()));
+            lines.extend(if every_tensor { file.every_tensor() } else { file.groups() });
+            lines.push(format!("  {size} bytes"));
         }
-        let mut fallbacks = self.decoder.fallbacks();
-        fallbacks.extend(self.encoder.fallbacks());
+        let fallbacks = [self.decoder.fallbacks(), self.encoder.fallbacks()].concat();
         if !fallbacks.is_empty() {
-            writeln!(f, "\nfallbacks:")?;
+            lines.extend([String::new(), "fallbacks:".to_owned()]);
+            lines.extend(fallbacks.iter().map(|line| format!("  {line}")));
         }
-        fallbacks.iter().try_for_each(|line| writeln!(f, "  {line}"))
+        let pair: u64 = sizes.iter().sum();
+        lines.push(format!("\nboth files: {:.1} MB ({pair} bytes)\n", pair as f64 / 1e6));
+        lines.join("\n")
     }
 }
 

@@ -13,7 +13,7 @@ use crate::header::{self, Making};
 use crate::pair::Pair;
 use crate::plan::{Plan, Source, TensorPlan, Wanted};
 use crate::recipe::{Chooser, Recipe};
-use crate::{Head, Progress, Report, check_name, drop_equal_head, importance, thread_count, write_pair};
+use crate::{Progress, Report, check_name, drop_equal_head, importance, thread_count, write_pair};
 
 /// Source, destination and types of a quantization.
 #[derive(Debug, Clone)]
@@ -86,8 +86,7 @@ pub fn quantize(options: &QuantizeOptions, progress: &mut dyn FnMut(Progress)) -
     let importance = options.importance.as_deref().map(|path| importance::apply(path, &mut plan)).transpose()?;
     let [decoder_file, encoder_file] = &pair.headers;
     let text = |key| decoder_file.str(key).ok().map(str::to_owned);
-    let head =
-        if options.dry_run && plan.has_head() { Head::NotCompared } else { drop_equal_head(&pair.store, &mut plan)? };
+    let head = drop_equal_head(&pair.store, &mut plan)?;
     let making = Making { types: &options.types, importance: importance.as_ref() };
     let name = options.name.as_deref();
     let keys = [
@@ -99,7 +98,7 @@ pub fn quantize(options: &QuantizeOptions, progress: &mut dyn FnMut(Progress)) -
         source_sha256: text(own::SOURCE_SHA256).unwrap_or_default(),
         importance: importance.clone(),
         rounded_twice: rounded_twice(&plan),
-        ..Report::planned(plan, head)
+        ..Report::planned(plan, head, &keys)?
     };
     if options.dry_run {
         return Ok(report);

@@ -112,6 +112,12 @@ fn remove_abandoned(target: &Path) {
     }
 }
 
+/// The header of a file, which knows how long the file is.
+pub(crate) fn header(plan: &FilePlan, keys: &[(String, Value)]) -> Result<Header> {
+    let planned: Vec<_> = plan.tensors.iter().map(|tensor| tensor.target.clone()).collect();
+    Header::new(keys, &planned).map_err(|e| ConvertError::checkpoint(e.to_string()))
+}
+
 /// Writes all of `plan` to an unfinished file. `progress` gets the number of source bytes done and the tensor.
 pub(crate) fn write_file(
     store: &Store,
@@ -120,8 +126,7 @@ pub(crate) fn write_file(
     threads: usize,
     progress: &mut dyn FnMut(u64, &str),
 ) -> Result<Unfinished> {
-    let planned: Vec<_> = plan.tensors.iter().map(|tensor| tensor.target.clone()).collect();
-    let header = Header::new(keys, &planned).map_err(|e| ConvertError::checkpoint(e.to_string()))?;
+    let header = header(plan, keys)?;
     let mut out = Unfinished::create(&plan.path)?;
     out.put(header.bytes())?;
     let mut at = header.bytes().len() as u64;

@@ -55,15 +55,28 @@ fn a_checkpoint_becomes_a_pair_that_transcribes() {
 }
 
 #[test]
-fn a_dry_run_prints_every_tensor_and_writes_nothing() {
+fn a_dry_run_prints_the_sizes_that_the_files_get_and_writes_nothing() {
     let scratch = Scratch::new("dry");
-    let args =
-        ["convert", CHECKPOINT, "--type", "q4_k_m", "--encoder-type", "q8_0", "--dry-run", "-o", &scratch.path("out")];
-    let run = qasr(&args).succeeds();
-    for name in ["token_embd.weight", "blk.0.attn_q.weight", "a.conv2d.1.weight", "mm.a.mlp.1.weight"] {
-        assert!(run.stdout.contains(name), "{name} is not in {}", run.stdout);
+    let out = scratch.path("out");
+    let args = ["convert", CHECKPOINT, "--type", "q4_k_m", "--encoder-type", "q8_0", "-o", &out];
+    let planned = qasr(&[&args[..], &["--dry-run"]].concat()).succeeds();
+    for name in ["token_embd.weight", "blk.*.attn_q.weight", "a.conv2d.*.weight", "mm.a.mlp.*.weight"] {
+        assert!(planned.stdout.contains(name), "{name} is not in {}", planned.stdout);
     }
+    let widest = planned.stdout.lines().filter(|line| !line.contains(&out)).map(|line| line.chars().count()).max();
+    assert!(widest.is_some_and(|widest| widest <= 100), "{}", planned.stdout);
+    let every = qasr(&[&args[..], &["--dry-run", "-v"]].concat()).succeeds();
+    assert!(every.stdout.contains("blk.0.attn_q.weight") && every.stdout.contains("[as asked]"), "{}", every.stdout);
     assert_eq!(scratch.names(), Vec::<String>::new());
+    let written = qasr(&args).succeeds();
+    assert!(written.stderr.contains("largest rounding error: "), "{}", written.stderr);
+    let files = fs::read_dir(&out).unwrap();
+    let sizes: Vec<u64> = files.map(|file| file.unwrap().metadata().unwrap().len()).collect();
+    assert_eq!(sizes.len(), 2);
+    for size in &sizes {
+        assert!(planned.stdout.contains(&format!("\n  {size} bytes\n")), "{size}: {}", planned.stdout);
+    }
+    assert!(planned.stdout.contains(&format!("({} bytes)", sizes.iter().sum::<u64>())), "{}", planned.stdout);
 }
 
 #[test]

@@ -339,9 +339,9 @@ fn a_dry_run_plans_and_writes_nothing() {
     checkpoint(&dir, &Spec { head: TinyHead::Different, ..Spec::default() });
     run(&dir, FileType::Bf16).expect("source");
     let report = again(&dir, FileType::Bf16, FileType::Q4KM, |options| options.dry_run = true).expect("plan");
-    assert!(!report.is_written && report.head == Head::NotCompared && !dir.join("again").exists());
-    let text = report.plan.to_string();
-    for part in ["tiny-q4_k_m.gguf", "blk.0.attn_v.weight", "q6_k", "dropped if equal"] {
+    assert!(!report.is_written && report.head == Head::Written && !dir.join("again").exists());
+    let text = report.describe(true);
+    for part in ["tiny-q4_k_m.gguf", "blk.0.attn_v.weight", "q6_k", "output.weight"] {
         assert!(text.contains(part), "the plan lacks {part}: {text}");
     }
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use crate::common::{checkpoint, edited, fresh_dir, listing, run, run_with};
 use qasr_convert::tiny::{self, Naming, Spec, TinyHead};
-use qasr_convert::{Arch, FileType, Head, SourceType};
+use qasr_convert::{Arch, Destination, FileType, Head, QuantizeOptions, SourceType, quantize};
 use qasr_format::schema::tensors as names;
 use qasr_format::{GgmlType, Gguf, Value};
 
@@ -116,7 +116,7 @@ fn rows_that_are_no_multiple_of_256_fall_back_and_say_so() {
         assert_eq!(halves.collect::<Vec<_>>(), ["a.conv2d.1.weight", "a.conv2d.2.weight", "a.conv2d.3.weight"]);
         let lines = report.plan.encoder.fallbacks();
         assert!(lines.iter().any(|l| l.starts_with("a.blk.*.attn_q.weight × 4: ") && l.contains("224")), "{lines:?}");
-        assert!(report.plan.to_string().contains("fallbacks:"));
+        assert!(report.describe(false).contains("fallbacks:"));
         assert!(report.errors.iter().all(|error| error.relative <= limit(error.kind)));
     }
     let report = run(&dir, FileType::Q4_0).expect("convert");
@@ -273,12 +273,45 @@ fn a_dry_run_plans_and_writes_nothing() {
     let dir = fresh_dir("dry_run");
     checkpoint(&dir, &Spec::default());
     let report = run_with(&dir, FileType::Q4KM, |options| options.dry_run = true).expect("plan");
-    assert!(!report.is_written && report.head == Head::NotCompared);
+    assert!(!report.is_written && report.head == Head::Dropped);
     assert!(!dir.join("out").exists());
-    let text = report.plan.to_string();
-    for part in
-        ["blk.0.attn_v.weight", "thinker.model.layers.0.self_attn.v_proj.weight", "q6_k", "dropped: config.json"]
-    {
+    let text = report.describe(true);
+    for part in ["blk.0.attn_v.weight", "thinker.model.layers.0.self_attn.v_proj.weight", "q6_k"] {
         assert!(text.contains(part), "the plan lacks {part}");
+    }
+    let short = report.describe(false);
+    assert!(short.contains("blk.*.attn_v.weight") && !short.contains("blk.0."), "{short}");
+    assert!(short.lines().count() < text.lines().count(), "{short}");
+    let widest = short.lines().filter(|line| !line.contains(".gguf")).map(|line| line.chars().count()).max();
+    assert!(widest.is_some_and(|widest| widest <= 100), "{short}");
+}
+
+/// With a tied head, with an equal one, with one of its own, and without: a dry run says the sizes that the files get.
+#[test]
+fn the_sizes_of_a_dry_run_are_those_of_the_files() {
+    let heads = [
+        (Naming::Published, TinyHead::Different, Head::Written),
+        (Naming::Published, TinyHead::Equal, Head::Dropped),
+        (Naming::Hf, TinyHead::Absent, Head::Absent),
+    ];
+    for (number, (naming, head, outcome)) in heads.into_iter().enumerate() {
+        let dir = fresh_dir(&format!("dry_sizes_{number}"));
+        checkpoint(&dir, &Spec { naming, head, ..Spec::default() });
+        let planned = run_with(&dir, FileType::Q4KM, |options| options.dry_run = true).expect("plan");
+        let written = run_with(&dir, FileType::Q4KM, |_| {}).expect("convert");
+        assert_eq!((planned.head, planned.file_bytes), (outcome, written.file_bytes));
+        let pair: u64 = written.file_bytes.iter().sum();
+        assert!(planned.describe(false).contains(&format!("({pair} bytes)")), "{}", planned.describe(false));
+        let files = [&written.plan.decoder.path, &written.plan.encoder.path];
+        assert_eq!(files.map(|path| fs::metadata(path).expect("file").len()), planned.file_bytes);
+        let options = |dry_run| {
+            let into = Destination::Folder(dir.join(format!("again-{dry_run}")));
+            let mut options = QuantizeOptions::new(files[0], files[1], into, FileType::Q8_0);
+            options.dry_run = dry_run;
+            options
+        };
+        let planned = quantize(&options(true), &mut |_| {}).expect("plan");
+        let written = quantize(&options(false), &mut |_| {}).expect("quantize");
+        assert_eq!(planned.file_bytes, written.file_bytes);
     }
 }
