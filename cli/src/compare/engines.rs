@@ -176,8 +176,11 @@ impl Engine {
         })
     }
 
-    /// Bytes of its model's files; `None` where none were named.
+    /// Bytes of its model's files; `None` where none were named. The demo model's are inside this program.
     pub fn model_bytes(&self) -> Option<u64> {
+        if self.model_files.is_empty() && matches!(self.version, Version::Known(_)) {
+            return Some(qasr::model::demo::content().iter().map(|content| content.len() as u64).sum());
+        }
         let sizes = self.model_files.iter().map(|file| file.metadata().ok().map(|metadata| metadata.len()));
         (!self.model_files.is_empty()).then(|| sizes.sum()).flatten()
     }

@@ -14,7 +14,11 @@ mod results;
 mod sanity;
 mod schedule;
 mod template;
+mod verdict;
 mod words;
+
+pub use page::counted;
+pub use verdict::listed;
 
 use super::exit::Exit;
 use super::messages::{self, Messages};
@@ -102,6 +106,7 @@ fn compare(args: &CompareArgs, messages: &Messages) -> Result<Exit> {
     let results = finished.results();
     let written = write(args, &finished, &results, &set_up, (threads, language))?;
     tell(&results, messages);
+    page::verdicts(&finished, &results).iter().for_each(|sentence| messages.note(sentence));
     messages.note(format_args!("wrote {}", args.output.display()));
     let is_all_failed = runs.iter().all(|run| run.outcome.failure.is_some());
     Ok(if is_all_failed { Exit::Failure } else { written })
@@ -325,7 +330,7 @@ fn tell(results: &[EngineResult], messages: &Messages) {
         let time = result.real_time_factor.map_or("–".to_owned(), |factor| format!("{:.3}", factor.median));
         let rank = match (&result.speed_only, result.rank) {
             (Some(_), _) => "speed only".to_owned(),
-            (None, Some(rank)) => format!("rank {rank}"),
+            (None, Some(rank)) => format!("speed rank {rank}"),
             (None, None) => format!("not ranked: {}", result.not_ranked.join("; ")),
         };
         messages.note(format_args!("{}: {error}, time per audio second {time} ({rank})", result.name));

@@ -4,6 +4,7 @@ use super::engines::Engine;
 use super::journal::Run;
 use super::recordings::{Converted, Recording};
 use super::sanity::{self, Evidence};
+use super::verdict::Contest;
 use qasr::text::Language;
 use qasr_measure::scoring::{self, Bootstrap, Difference, Distance, Errors, Interval, Normalizer, Scored, Unit};
 use serde::Serialize;
@@ -58,6 +59,9 @@ pub struct Score {
     pub interval: Option<Interval>,
     /// Against the first engine, in percentage points: positive is worse.
     pub difference: Option<Difference>,
+    /// One more than the number of engines that make fewer errors as far as that can be told; `None` where a run failed,
+    /// where there is no other engine, and where there are too few recordings.
+    pub place: Option<usize>,
 }
 
 impl EngineResult {
@@ -66,6 +70,13 @@ impl EngineResult {
         match unit {
             Unit::Words => self.words.as_ref(),
             Unit::Characters => self.characters.as_ref(),
+        }
+    }
+
+    fn score_mut(&mut self, unit: Unit) -> Option<&mut Score> {
+        match unit {
+            Unit::Words => self.words.as_mut(),
+            Unit::Characters => self.characters.as_mut(),
         }
     }
 }
@@ -125,17 +136,27 @@ impl Finished<'_> {
         for unit in [Unit::Words, Unit::Characters] {
             let files: Vec<Vec<Errors>> = results.iter().map(|result| self.errors(&result.texts, unit)).collect();
             for (index, result) in results.iter_mut().enumerate() {
-                let score = match unit {
-                    Unit::Words => &mut result.words,
-                    Unit::Characters => &mut result.characters,
-                };
-                if let (Some(score), Some(first)) = (score, first.filter(|first| *first < index)) {
+                if let (Some(score), Some(first)) = (result.score_mut(unit), first.filter(|first| *first < index)) {
                     score.difference = scoring::paired(&files[first], &files[index], Bootstrap::default());
+                }
+            }
+            let contest = self.contest(&results, unit);
+            let names: Vec<String> = contest.engines.iter().map(|(name, _)| (*name).to_owned()).collect();
+            for (name, place) in names.into_iter().zip(contest.places()) {
+                let result = results.iter_mut().find(|result| result.name == name);
+                if let Some(score) = result.and_then(|result| result.score_mut(unit)) {
+                    score.place = place;
                 }
             }
         }
         rank(&mut results);
         results
+    }
+
+    /// The engines whose errors are compared: their texts count and all their runs were finished.
+    pub fn contest<'r>(&self, results: &'r [EngineResult], unit: Unit) -> Contest<'r> {
+        let whole = results.iter().filter(|result| result.speed_only.is_none() && result.failures == 0);
+        Contest { unit, engines: whole.map(|one| (one.name.as_str(), self.errors(&one.texts, unit))).collect() }
     }
 
     fn result(&self, engine: &Engine) -> EngineResult {
@@ -178,7 +199,7 @@ impl Finished<'_> {
             let files = self.errors(&texts, unit);
             let errors: Errors = files.iter().copied().sum();
             let interval = scoring::interval(&files, Bootstrap::default());
-            (!files.is_empty()).then(|| Score { errors, rate: errors.rate(), interval, difference: None })
+            (!files.is_empty()).then(|| Score { errors, rate: errors.rate(), interval, difference: None, place: None })
         };
         let (words, characters) = (score(Unit::Words), score(Unit::Characters));
         let rates = [&words, &characters].map(|score| score.as_ref().and_then(|score| score.rate));

@@ -3,6 +3,7 @@
 use super::QuantReportArgs;
 use crate::messages::Messages;
 use crate::work::Work;
+use qasr::ModelFiles;
 use qasr::error::{Error, Result};
 use qasr_convert::{FileType, WRITABLE, distance};
 use qasr_format::GgmlType;
@@ -12,6 +13,8 @@ use qasr_measure::identity::{Identities, ModelIdentity};
 use qasr_measure::journal::{Identity, Journal, Line};
 use qasr_measure::variants::{Source, Spec, Variant, Variants};
 use serde::{Deserialize, Serialize};
+use std::path::Path;
+use std::process::{Command, Stdio};
 
 /// Everything that the page shows.
 #[derive(Debug, Clone, Serialize)]
@@ -43,6 +46,8 @@ pub struct BlockRow {
 pub struct TypeReport {
     pub name: String,
     pub file_bytes: u64,
+    /// Most memory of a process that transcribes one recording with it; `None` where the system does not say.
+    pub peak_bytes: Option<u64>,
     pub tensors: Vec<TensorRow>,
     pub cost: TypeCost,
 }
@@ -78,16 +83,19 @@ pub fn measure(args: &QuantReportArgs, work: &Work, messages: &Messages) -> Resu
         let baseline = match &baseline {
             Some(baseline) => baseline,
             None => {
-                messages.note("measuring f16");
-                baseline.insert(Baseline::measure(&exact.files, &options, &material)?)
+                messages.note("measuring the reference, f16");
+                let mut show = |done, total| messages.progress("f16", done as u64, total as u64);
+                baseline.insert(Baseline::measure(&exact.files, &options, &material, &mut show)?)
             }
         };
         messages.note(format_args!("measuring {}", variant.name));
+        let mut show = |done, total| messages.progress(&variant.name, done as u64, total as u64);
         let report = TypeReport {
             name: variant.name.clone(),
             file_bytes: variant.file_bytes,
             tensors: tensors(&exact, variant)?,
-            cost: baseline.compare(&variant.files, &options, &material)?,
+            peak_bytes: peak_memory(args, &variant.files, &manifest),
+            cost: baseline.compare(&variant.files, &options, &material, &mut show)?,
         };
         journal.append(TypeLine { model, report: report.clone() })?;
         Ok(report)
@@ -130,6 +138,19 @@ struct TypeLine {
 
 impl Line for TypeLine {
     const MEASUREMENT: &'static str = "a quantization report";
+}
+
+/// The peak memory of a process that transcribes the longest file of the manifest. A process of its own, because this one
+/// holds the reference too.
+fn peak_memory(args: &QuantReportArgs, files: &ModelFiles, manifest: &Manifest) -> Option<u64> {
+    let size = |path: &Path| path.metadata().map_or(0, |metadata| metadata.len());
+    let longest = manifest.entries.iter().max_by_key(|entry| size(&entry.file))?;
+    let mut command = Command::new(std::env::current_exe().ok()?);
+    command.args(["transcribe", "-np", "-ojson", "-of", "-", "-m"]).arg(&files.decoder);
+    command.arg("--mmproj").arg(&files.encoder);
+    command.args(args.work.threads.iter().flat_map(|threads| ["-t".to_owned(), threads.to_string()]));
+    let output = command.arg("--").arg(&longest.file).stdin(Stdio::null()).output().ok()?;
+    serde_json::from_slice::<serde_json::Value>(&output.stdout).ok()?["peak_rss_bytes"].as_u64()
 }
 
 /// Depth 1 of a type.

@@ -3,6 +3,7 @@
 mod measure;
 mod page;
 mod summary;
+mod verdict;
 
 use super::exit::Exit;
 use super::messages::Messages;

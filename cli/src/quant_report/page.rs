@@ -1,7 +1,7 @@
 //! The page: what the five depths found, in tables and pictures.
 
 use super::measure::{Report, TensorRow, TypeReport};
-use super::summary::{self, all, percent, short};
+use super::summary::{self, all, percent, thousandths};
 use qasr_measure::depths::embeddings::LengthDistance;
 use qasr_measure::report::plot::{Axis, Bar, Series, Strip, bars, lines, strip};
 use qasr_measure::report::{Cell, Column, Content, Page, Table};
@@ -40,11 +40,11 @@ fn blocks(body: &mut Content, report: &Report) {
     let mut columns = vec![Column::left("type"), Column::right("bits")];
     columns.extend(shapes.iter().map(|name| Column::right(*name)));
     let mut table = Table::new(columns).captioned(
-        "Relative error (root mean square) of values taken to a type and back, by how they are distributed.",
+        "Relative error in % (root mean square) of values taken to a type and back, by how they are distributed.",
     );
     for row in &report.blocks {
         let mut cells = vec![Cell::new(&row.kind), Cell::new(format!("{:.2}", row.bits_per_value))];
-        cells.extend(row.errors.iter().map(|(_, error)| Cell::new(short(*error))));
+        cells.extend(row.errors.iter().map(|(_, error)| Cell::new(thousandths(100.0 * *error))));
         table.row(cells);
     }
     body.section("1 · Blocks").table(&table);
@@ -66,7 +66,7 @@ fn tensor_strip(tensors: &[TensorRow]) -> Strip {
         let Some((part, layer)) = place(&tensor.name) else { continue };
         let row = rows.entry(part).or_default();
         row.resize(row.len().max(layer + 1), f64::NAN);
-        row[layer] = tensor.relative_rms;
+        row[layer] = 100.0 * tensor.relative_rms;
         layers = layers.max(layer + 1);
     }
     Strip {
@@ -85,29 +85,29 @@ fn tensors(body: &mut Content, report: &Report) {
         let mut table = Table::new([
             Column::left("tensor"),
             Column::left("type"),
-            Column::right("relative error"),
-            Column::right("1 − cosine"),
+            Column::right("relative error %"),
+            Column::right("1 − cosine, 10⁻³"),
             Column::right("kB"),
         ]);
         for tensor in worst.iter().take(10) {
             table.row([
                 Cell::new(&tensor.name),
                 Cell::new(&tensor.kind),
-                Cell::new(short(tensor.relative_rms)),
-                Cell::new(short(1.0 - tensor.cosine)),
+                Cell::new(thousandths(100.0 * tensor.relative_rms)),
+                Cell::new(thousandths(1e3 * (1.0 - tensor.cosine))),
                 Cell::new(format!("{:.1}", tensor.bytes as f64 / 1e3)),
             ]);
         }
         let mut inner = Content::default();
         let drawn = strip(
             &format!("Error per tensor, {}", one.name),
-            &Axis::new("relative error"),
+            &Axis::new("relative error, %"),
             &tensor_strip(&one.tensors),
         );
         inner.figure(drawn, format!("{}: relative error of every matrix in the layers.", one.name)).table(&table);
-        let top = worst
-            .first()
-            .map_or_else(String::new, |tensor| format!(": worst {} at {}", tensor.name, short(tensor.relative_rms)));
+        let top = worst.first().map_or_else(String::new, |tensor| {
+            format!(": worst {} at {} %", tensor.name, thousandths(100.0 * tensor.relative_rms))
+        });
         body.details(&format!("{}{top}", one.name), inner);
     }
 }
@@ -131,13 +131,17 @@ fn embeddings(body: &mut Content, report: &Report) {
             .iter()
             .map(|one| {
                 let of_condition = one.cost.embeddings.iter().filter(|length| length.condition == condition);
-                let points = of_condition.map(|length| (length.seconds as f64, length.output.relative_rms)).collect();
+                let points =
+                    of_condition.map(|length| (length.seconds as f64, 100.0 * length.output.relative_rms)).collect();
                 Series { name: one.name.clone(), points }
             })
             .collect();
-        let (length, error) = (Axis::new("clip length, s").logarithmic(), Axis::new("relative error").logarithmic());
+        let (length, error) = (Axis::new("clip length, s").logarithmic(), Axis::new("relative error, %").logarithmic());
         let caption = format!("Relative error of the encoder's output against the clip's length ({condition}).");
-        figures.push((lines(&caption, &length, &error, &series), caption));
+        // A line needs two points.
+        if series.iter().any(|series| series.points.len() > 1) {
+            figures.push((lines(&caption, &length, &error, &series), caption));
+        }
     }
     body.figures(&figures);
     let longest = |one: &TypeReport| -> Option<LengthDistance> {
@@ -148,7 +152,7 @@ fn embeddings(body: &mut Content, report: &Report) {
         .iter()
         .filter_map(|one| {
             let length = longest(one)?;
-            let layers = length.layers.iter().chain([&length.output]).map(|layer| layer.relative_rms).collect();
+            let layers = length.layers.iter().chain([&length.output]).map(|layer| 100.0 * layer.relative_rms).collect();
             Some((one.name.clone(), layers))
         })
         .collect();
@@ -157,7 +161,7 @@ fn embeddings(body: &mut Content, report: &Report) {
     body.figure(
         strip(
             "Error per layer",
-            &Axis::new("relative error").logarithmic(),
+            &Axis::new("relative error, %").logarithmic(),
             &Strip { columns: ("layer".into(), names), rows },
         ),
         "Relative error behind every layer of the encoder and at its output, on the longest clips.",
@@ -166,9 +170,9 @@ fn embeddings(body: &mut Content, report: &Report) {
         Column::left("type"),
         Column::left("condition"),
         Column::right("seconds"),
-        Column::right("relative error"),
-        Column::right("1 − mean cosine"),
-        Column::right("1 − least cosine"),
+        Column::right("relative error %"),
+        Column::right("1 − mean cosine, 10⁻³"),
+        Column::right("1 − least cosine, 10⁻³"),
     ]);
     for one in &report.types {
         for length in &one.cost.embeddings {
@@ -176,9 +180,9 @@ fn embeddings(body: &mut Content, report: &Report) {
                 Cell::new(&one.name),
                 Cell::new(&length.condition),
                 Cell::new(length.seconds.to_string()),
-                Cell::new(short(length.output.relative_rms)),
-                Cell::new(short(1.0 - length.output.cosine_mean)),
-                Cell::new(short(1.0 - length.output.cosine_min)),
+                Cell::new(thousandths(100.0 * length.output.relative_rms)),
+                Cell::new(thousandths(1e3 * (1.0 - length.output.cosine_mean))),
+                Cell::new(thousandths(1e3 * (1.0 - length.output.cosine_min))),
             ]);
         }
     }
@@ -197,30 +201,33 @@ fn logits(body: &mut Content, report: &Report) {
         Column::right("flips %"),
         Column::right("perplexity"),
     ])
-    .captioned("KL per token, in nats, along the texts.");
+    .captioned("KL per token, in 10⁻³ nats, along the texts.");
     for one in all(report) {
         let kl = &one.cost.kl;
         let mut cells = vec![Cell::new(&one.name)];
-        cells.extend([kl.mean, kl.median, kl.p99, kl.max].map(|value| Cell::new(short(value))));
+        cells.extend([kl.mean, kl.median, kl.p99, kl.max].map(|value| Cell::new(thousandths(1e3 * value))));
         cells.extend([Cell::new(percent(one.cost.flip_rate)), Cell::new(format!("{:.4}", one.cost.perplexity))]);
         table.row(cells);
     }
-    let bar = |one: &TypeReport| Bar { name: one.name.clone(), value: one.cost.kl.mean, interval: None };
+    let bar = |one: &TypeReport| Bar { name: one.name.clone(), value: 1e3 * one.cost.kl.mean, interval: None };
     let all_bars: Vec<Bar> = report.types.iter().map(bar).collect();
     body.section("4 · Logits")
         .paragraph(&format!("Along {} tokens of the texts.", report.reference.cost.tokens))
         .table(&table)
-        .figure(bars("Mean divergence", "KL per token, nats", &all_bars), "Mean divergence per token.");
+        .figure(
+            bars("Mean divergence", &Axis::new("KL per token, 10⁻³ nats"), &all_bars),
+            "Mean divergence per token.",
+        );
     let mut by_clip = Table::new(
         [Column::left("recording"), Column::left("condition"), Column::right("tokens")]
             .into_iter()
             .chain(report.types.iter().map(|one| Column::right(&one.name))),
     )
-    .captioned("Mean KL per token of every recording.");
+    .captioned("Mean KL per token of every recording, in 10⁻³ nats.");
     for (index, clip) in report.reference.cost.clips.iter().enumerate() {
         let mut cells = vec![Cell::new(&clip.name), Cell::new(&clip.condition), Cell::new(clip.positions.to_string())];
         cells.extend(report.types.iter().map(|one| match one.cost.clips.get(index) {
-            Some(clip) if clip.positions > 0 => Cell::new(short(clip.kl / clip.positions as f64)),
+            Some(clip) if clip.positions > 0 => Cell::new(thousandths(1e3 * clip.kl / clip.positions as f64)),
             _ => Cell::missing(),
         }));
         by_clip.row(cells);

@@ -76,6 +76,13 @@ fn engines_that_say_the_same_differ_in_time_alone() {
         page.contains("All agree on 2 of 2 recordings") && page.contains("We wrote one of these engines"),
         "{page}"
     );
+    // Two recordings cannot decide, and the page begins with that.
+    let (_, rest) = page.split_once("<p class=\"lead\">").unwrap();
+    assert!(rest.starts_with("No difference in errors can be told on these 2 recordings (9 words)"), "{rest}");
+    assert!(!page.contains("class=\"right best\""), "a tie is green");
+    // Both were given threads and language; the size of the demo model is known.
+    assert!(page.contains("Every engine was given 1 thread.") && !page.contains("not passed"), "{page}");
+    assert!(engine(&json, "qasr demo")["model_bytes"].as_u64().unwrap() > 1_000_000);
     // What the engines were given is gone again; the runs stay.
     assert_eq!(scratch.names(), ["page.html", "page.html.runs.jsonl", "page.json", "rec"]);
 }
@@ -115,12 +122,43 @@ fn a_failure_and_nonsense_are_shown_and_not_ranked() {
     assert_eq!((&unheard["rank"], &unheard["words"]["rate"]), (&Value::Null, &Value::Null), "{unheard}");
     let page = scratch.read("page.html");
     assert!(page.contains("The speed of nonsense is not ranked") && page.contains("Speed only"), "{page}");
+    assert!(page.contains("Not compared: broken (1 of 1 runs failed)."), "{page}");
+    assert!(page.contains("qasr demo got 1 thread; the command of broken, nonsense, mute, stuck and unheard has no"));
+    assert!(page.contains("threads   not passed to this engine"), "{page}");
+    assert!(page.contains("<summary>six.wav: qasr demo 0, broken 4, nonsense 6, mute 6, stuck 14</summary>"), "{page}");
     assert!(page.contains("<del>seven</del>") && page.contains("<h2>Failed runs</h2>"), "{page}");
     assert!(!page.contains("<here>"), "a text became markup");
     // Judged again with another limit, from the runs that are there.
     compare(&scratch, &folder, &[&more.concat()[..], &["--sanity-wer", "1000", "-np"]].concat());
     assert_eq!(self::json(&scratch)["runs"], json["runs"]);
     assert!(engine(&self::json(&scratch), "nonsense")["rank"].is_u64());
+}
+
+/// Eight recordings on which one engine is always right and another always wrong; then without their texts.
+#[cfg(unix)]
+#[test]
+fn the_page_begins_with_who_makes_fewer_errors_or_that_nothing_can_be_counted() {
+    let scratch = Scratch::new("compare-verdict");
+    let folder = recordings(&scratch, 1);
+    for number in 1..=7 {
+        scratch.copy("tests/recordings/six_words.wav", &format!("rec/{number}.wav"));
+        scratch.write(&format!("rec/{number}.txt"), WORDS.as_bytes());
+    }
+    let wrong = "wrong=sh -c 'echo seven six nine two one stop' {file}";
+    let finished = compare(&scratch, &folder, &["--command", wrong]);
+    let told =
+        "qasr demo makes fewer errors than wrong (-33.3 points [-33.3 to -33.3]) on these 8 recordings (48 words).";
+    let page = scratch.read("page.html");
+    assert!(page.contains(&format!("<p class=\"lead\">{told}</p>")) && finished.stderr.contains(told), "{page}");
+    assert!(page.contains("<td class=\"right best\">1</td>") && page.contains("<td class=\"right\">2</td>"), "{page}");
+    for number in 1..=7 {
+        std::fs::remove_file(scratch.path(&format!("rec/{number}.txt"))).unwrap();
+    }
+    std::fs::remove_file(scratch.path("rec/six.txt")).unwrap();
+    compare(&scratch, &folder, &["--command", wrong, "-np"]);
+    let page = scratch.read("page.html");
+    assert!(page.contains("<p class=\"lead\">No errors can be counted: no recording says"), "{page}");
+    assert!(!page.contains("<h2>Errors</h2>") && page.contains("six.wav: wrong 2 different"), "{page}");
 }
 
 #[cfg(unix)]

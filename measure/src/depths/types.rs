@@ -84,11 +84,17 @@ pub struct TypeCost {
 }
 
 impl Baseline {
-    /// Measures the reference: `files` opened with `options`.
+    /// Measures the reference: `files` opened with `options`. `progress` gets the recordings and clips done, and their
+    /// number in all.
     ///
     /// # Errors
     /// Those of opening and of every depth; [`crate::ErrorKind::Usage`] when no clip is short enough.
-    pub fn measure(files: &ModelFiles, options: &ModelOptions, material: &Material<'_>) -> Result<Self> {
+    pub fn measure(
+        files: &ModelFiles,
+        options: &ModelOptions,
+        material: &Material<'_>,
+        progress: &mut dyn FnMut(usize, usize),
+    ) -> Result<Self> {
         if material.clips.is_empty() {
             let path = material.manifest.path.display();
             return Err(Error::usage(format!(
@@ -96,24 +102,42 @@ impl Baseline {
             )));
         }
         let model = Model::open(files, options)?;
+        let clips = material.clips.len();
+        let total = clips + material.manifest.entries.len();
         Ok(Self {
             probe: Probe::open(files, options)?,
-            logits: Reference::measure(&model, &material.clips, &mut |_| {})?,
-            results: evaluation::run(&model, material.manifest, &material.options, None, &mut |_| {})?,
+            logits: Reference::measure(&model, &material.clips, &mut |done| progress(done, total))?,
+            results: evaluation::run(
+                &model,
+                material.manifest,
+                &material.options,
+                None,
+                &mut |step: evaluation::Progress<'_>| progress(clips + step.done, total),
+            )?,
         })
     }
 
-    /// Measures a type beside it.
+    /// Measures a type beside it; `progress` as in [`Self::measure`].
     ///
     /// # Errors
     /// Those of opening and of every depth.
-    pub fn compare(&self, files: &ModelFiles, options: &ModelOptions, material: &Material<'_>) -> Result<TypeCost> {
-        let distances =
-            embeddings::compare(&self.probe, &Probe::open(files, options)?, &material.lengths, &mut |_| {})?;
+    pub fn compare(
+        &self,
+        files: &ModelFiles,
+        options: &ModelOptions,
+        material: &Material<'_>,
+        progress: &mut dyn FnMut(usize, usize),
+    ) -> Result<TypeCost> {
+        let lengths = material.lengths.len();
+        let total = lengths + material.clips.len() + material.manifest.entries.len();
+        let probe = Probe::open(files, options)?;
+        let distances = embeddings::compare(&self.probe, &probe, &material.lengths, &mut |done| progress(done, total))?;
         let model = Model::open(files, options)?;
         let LogitsCost { kl, flip_rate, perplexity_reference, perplexity, clips, positions } =
-            logits::compare(&model, &self.logits, &mut |_| {})?;
-        let results = evaluation::run(&model, material.manifest, &material.options, None, &mut |_| {})?;
+            logits::compare(&model, &self.logits, &mut |done| progress(lengths + done, total))?;
+        let transcribed =
+            &mut |step: evaluation::Progress<'_>| progress(lengths + material.clips.len() + step.done, total);
+        let results = evaluation::run(&model, material.manifest, &material.options, None, transcribed)?;
         let weighted: Vec<(f64, f64)> = clips.iter().map(|clip| (clip.kl, clip.positions as f64)).collect();
         Ok(TypeCost {
             embeddings: embeddings::by_length(&distances),

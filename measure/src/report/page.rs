@@ -93,6 +93,11 @@ impl Content {
         self.element("p", "", text)
     }
 
+    /// The sentence that a reader needs first.
+    pub fn lead(&mut self, text: &str) -> &mut Self {
+        self.element("p", "lead", text)
+    }
+
     /// A paragraph that stands out: what is good to know.
     pub fn note(&mut self, text: &str) -> &mut Self {
         self.element("p", "note", text)

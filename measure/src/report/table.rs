@@ -2,6 +2,7 @@
 
 use super::escape;
 use std::fmt::Write;
+use unicode_width::UnicodeWidthStr;
 
 /// A column: its heading and on which side its cells stand.
 #[derive(Debug, Clone)]
@@ -45,7 +46,7 @@ impl Cell {
         Self { text: "–".into(), highlight: "faint" }
     }
 
-    /// The same, marked as the best of its column.
+    /// The same, marked as a value that is good.
     pub fn best(self) -> Self {
         Self { highlight: "best", ..self }
     }
@@ -121,7 +122,22 @@ impl Table {
             }
             html.push_str("</tr>\n");
         }
-        html.push_str("</tbody></table></div>\n");
+        let hint = "Wider than the page: scroll it sideways →";
+        let _ = writeln!(
+            html,
+            "</tbody></table></div>\n<p class=\"hint\" style=\"--wide: {}rem\">{hint}</p>",
+            self.width()
+        );
+    }
+
+    /// How wide the table is, about, in units of the page's letters: it says where the hint to scroll is shown.
+    fn width(&self) -> usize {
+        let cells = |column: usize| self.rows.iter().map(move |row| row[column].text.width());
+        let column = |(index, column): (usize, &Column)| match column.class {
+            "wrap" => 14.0,
+            _ => 1.2 + 0.47 * cells(index).chain([column.heading.width()]).max().unwrap_or(0) as f64,
+        };
+        self.columns.iter().enumerate().map(column).sum::<f64>().ceil() as usize
     }
 }
 
@@ -150,6 +166,13 @@ mod tests {
         assert!(html.contains("<th scope=\"col\">a&lt;b</th>"), "{html}");
         assert!(html.contains("<td>&lt;script&gt;</td><td class=\"right best\">1</td>"), "{html}");
         assert!(html.contains("<p class=\"caption\">x &amp; y</p>"), "{html}");
+    }
+
+    #[test]
+    fn a_table_says_about_how_wide_it_is() {
+        let mut table = Table::new([Column::left("a"), Column::right("n")]);
+        table.row(["ten letter".into(), "1".into()]);
+        assert!(html(&table).contains("class=\"hint\" style=\"--wide: 8rem\""), "{}", html(&table));
     }
 
     #[test]

@@ -14,7 +14,7 @@ mod normalizer;
 mod numbers;
 
 pub use alignment::{Edit, align};
-pub use bootstrap::{Bootstrap, Difference, Interval, interval, mean_interval, paired};
+pub use bootstrap::{Bootstrap, Difference, FEWEST_RECORDINGS, Interval, interval, mean_interval, paired};
 pub use loops::is_loop;
 pub use normalizer::Normalizer;
 

@@ -4,6 +4,7 @@ use super::canvas::{GRID, INK, LETTERS, QUIET, Side, Svg, WIDTH, colour, draw, f
 use super::scale::{Axis, short};
 
 const LEFT: i32 = 30;
+const RIGHT: i32 = WIDTH - 30;
 const ROW: i32 = 96;
 const TOP: i32 = 60;
 
@@ -16,9 +17,10 @@ pub struct Bar {
     pub interval: Option<(f64, f64)>,
 }
 
-/// Draws the bars from top to bottom. A value that is not a number, or below zero, is said to be missing.
-pub fn bars(description: &str, label: &str, bars: &[Bar]) -> Svg {
-    let axis = Axis::new(label).from_zero();
+/// Draws the bars from top to bottom. A value that is not a number, or below zero, is said to be missing; a bar that is
+/// cut ends in an arrow.
+pub fn bars(description: &str, axis: &Axis, bars: &[Bar]) -> Svg {
+    let axis = axis.clone().from_zero();
     let holds = |value: f64| axis.holds(value) && value >= 0.0;
     let interval = |bar: &Bar| bar.interval.filter(|(low, high)| holds(*low) && holds(*high));
     let text = |bar: &Bar| match interval(bar) {
@@ -27,10 +29,12 @@ pub fn bars(description: &str, label: &str, bars: &[Bar]) -> Svg {
         None => short(bar.value),
     };
     let values = bars.iter().flat_map(|bar| [Some(bar.value), interval(bar).map(|(_, high)| high)]).flatten();
-    let scale = axis.scale(values.filter(|value| holds(*value)).chain([0.0]), (LEFT, WIDTH - 30));
+    let values = values.filter(|value| holds(*value)).map(|value| value.min(axis.most()));
+    let scale = axis.scale(values.chain([0.0]), (LEFT, RIGHT));
+    let place = |value: f64| scale.place(value.min(axis.most()));
     let height = TOP + ROW * bars.len().clamp(1, 10_000) as i32 + 20;
     draw(description, height, |canvas| {
-        canvas.text(label, (LEFT, TOP / 2), Side::RightOf, QUIET);
+        canvas.text(&axis.label(), (LEFT, TOP / 2), Side::RightOf, QUIET);
         if bars.is_empty() {
             canvas.text("no values", (WIDTH / 2, TOP + ROW / 2), Side::Centred, QUIET);
         }
@@ -40,14 +44,18 @@ pub fn bars(description: &str, label: &str, bars: &[Bar]) -> Svg {
             let (text, middle) = (text(bar), top + 66);
             let room = WIDTH - LEFT - 60 - text_width(&text);
             canvas.text(&fitted(&bar.name, room), (LEFT + 12, top + 24), Side::RightOf, INK);
-            canvas.text(&text, (WIDTH - 30, top + 24), Side::LeftOf, INK);
-            canvas.line((LEFT, top + ROW - 2), (WIDTH - 30, top + ROW - 2), GRID, 1);
+            canvas.text(&text, (RIGHT, top + 24), Side::LeftOf, INK);
+            canvas.line((LEFT, top + ROW - 2), (RIGHT, top + ROW - 2), GRID, 1);
             if !holds(bar.value) {
                 continue;
             }
-            canvas.area((LEFT, middle - 14), (scale.place(bar.value).max(LEFT + 2), middle + 14), colour(5));
+            let end = place(bar.value).max(LEFT + 2);
+            canvas.area((LEFT, middle - 14), (end, middle + 14), colour(5));
+            if bar.value > axis.most() {
+                canvas.path(&[(end - 12, middle - 14), (end + 4, middle), (end - 12, middle + 14)], INK, 4);
+            }
             if let Some((low, high)) = interval(bar) {
-                let (low, high) = (scale.place(low), scale.place(high));
+                let (low, high) = (place(low), place(high));
                 canvas.line((low, middle), (high, middle), INK, 3);
                 for end in [low, high] {
                     canvas.line((end, middle - LETTERS / 3), (end, middle + LETTERS / 3), INK, 3);
@@ -66,13 +74,12 @@ mod tests {
             .iter()
             .map(|(value, interval)| Bar { name: "<x>".into(), value: *value, interval: *interval })
             .collect();
-        bars("errors", "WER %", &rows).as_str().to_owned()
+        bars("errors", &Axis::new("WER %").up_to(100.0), &rows).as_str().to_owned()
     }
 
-    /// The widths of the bars alone: the ground is the first rectangle.
     fn widths(svg: &str) -> Vec<i32> {
-        let widths = svg.lines().filter(|line| line.starts_with("<rect")).skip(1);
-        widths.map(|line| line.split("width=\"").nth(1).unwrap().split('"').next().unwrap().parse().unwrap()).collect()
+        let rects = svg.lines().filter(|line| line.starts_with("<rect"));
+        rects.map(|line| line.split("width=\"").nth(1).unwrap().split('"').next().unwrap().parse().unwrap()).collect()
     }
 
     #[test]
@@ -84,11 +91,19 @@ mod tests {
     }
 
     #[test]
+    fn a_bar_beyond_the_limit_is_cut_and_its_value_is_written() {
+        let svg = plot(&[(50.0, None), (953.0, Some((800.0, 1200.0)))]);
+        let widths = widths(&svg);
+        assert!((widths[1] - 2 * widths[0]).abs() <= 1 && svg.matches("<polyline").count() == 1, "{svg}");
+        assert!(svg.contains("953 (800 – 1200)"), "{svg}");
+    }
+
+    #[test]
     fn degenerate_values_make_a_picture() {
         assert!(plot(&[]).contains("no values"));
         assert_eq!(widths(&plot(&[(0.0, None)])), [2]);
         let svg = plot(&[(f64::NAN, None), (-1.0, None), (3.0, Some((f64::NAN, 4.0)))]);
-        assert_eq!((svg.matches("no value\n").count(), widths(&svg).len()), (2, 1), "{svg}");
+        assert_eq!((svg.matches(">no value<").count(), widths(&svg).len()), (2, 1), "{svg}");
         assert!(!svg.contains("NaN"), "{svg}");
     }
 }

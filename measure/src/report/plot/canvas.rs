@@ -1,8 +1,7 @@
-//! Drawing in whole units on a ground of fixed width.
+//! The primitives of a picture, in whole units on a ground of fixed width. Colours are classes of the page's style.
 
-use plotters::prelude::{DrawingBackend, IntoFont, RGBColor, SVGBackend, ShapeStyle};
-use plotters::style::text_anchor::{HPos, Pos, VPos};
-use plotters::style::{Color, TextStyle};
+use crate::report::escape;
+use std::fmt::{Arguments, Write};
 use unicode_width::UnicodeWidthStr;
 
 /// Width of every picture, in units.
@@ -10,25 +9,15 @@ pub(super) const WIDTH: i32 = 960;
 /// Height of letters, in units. A phone shows 960 units on about 340 pixels.
 pub(super) const LETTERS: i32 = 32;
 
-pub(super) const INK: RGBColor = RGBColor(0x22, 0x26, 0x2b);
-pub(super) const QUIET: RGBColor = RGBColor(0x5a, 0x62, 0x6c);
-pub(super) const GRID: RGBColor = RGBColor(0xdd, 0xe1, 0xe6);
-pub(super) const GROUND: RGBColor = RGBColor(0xff, 0xff, 0xff);
-
-/// Okabe and Ito's colours, without the yellow that white swallows.
-const COLOURS: [RGBColor; 7] = [
-    RGBColor(0x00, 0x72, 0xb2),
-    RGBColor(0xd5, 0x5e, 0x00),
-    RGBColor(0x00, 0x9e, 0x73),
-    RGBColor(0xcc, 0x79, 0xa7),
-    RGBColor(0xe6, 0x9f, 0x00),
-    RGBColor(0x56, 0xb4, 0xe9),
-    RGBColor(0x22, 0x26, 0x2b),
-];
+/// The class of a colour in `style.css`, where it has a value for light pages and one for dark pages.
+pub(super) type Ink = &'static str;
+pub(super) const INK: Ink = "ink";
+pub(super) const QUIET: Ink = "quiet";
+pub(super) const GRID: Ink = "grid";
 
 /// The colour of a series.
-pub(super) fn colour(series: usize) -> RGBColor {
-    COLOURS[series % COLOURS.len()]
+pub(super) fn colour(series: usize) -> Ink {
+    ["c0", "c1", "c2", "c3", "c4", "c5", "ink"][series % 7]
 }
 
 /// A picture, as an `<svg>` element without fixed size.
@@ -42,7 +31,7 @@ impl Svg {
     }
 }
 
-/// Where a text stands, seen from its point.
+/// On which side of its point a text is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Side {
     RightOf,
@@ -50,88 +39,91 @@ pub(super) enum Side {
     Centred,
 }
 
-/// What is drawn on. plotters reports errors of files; writing into a string has none, so they are dropped here.
-pub(super) struct Canvas<'a> {
-    backend: SVGBackend<'a>,
-}
+/// The elements drawn so far.
+pub(super) struct Canvas(String);
 
 /// Draws a picture of this height. `description` is read out where it cannot be seen.
-pub(super) fn draw(description: &str, height: i32, content: impl FnOnce(&mut Canvas<'_>)) -> Svg {
-    let mut drawn = String::new();
-    let mut canvas = Canvas { backend: SVGBackend::with_string(&mut drawn, (WIDTH as u32, height.max(1) as u32)) };
-    canvas.area((0, 0), (WIDTH, height), GROUND);
+pub(super) fn draw(description: &str, height: i32, content: impl FnOnce(&mut Canvas)) -> Svg {
+    let mut canvas = Canvas(format!(
+        "<svg viewBox=\"0 0 {WIDTH} {}\" font-size=\"{LETTERS}\" role=\"img\" aria-label=\"{}\">\n",
+        height.max(1),
+        escape(description)
+    ));
     content(&mut canvas);
-    let _ = canvas.backend.present();
-    drop(canvas);
-    // plotters' own first tag has a size in pixels; without it the picture is as wide as its place.
-    let inside = drawn.split_once('>').map_or("", |(_, inside)| inside);
-    let description = crate::report::escape(description);
-    Svg(format!("<svg viewBox=\"0 0 {WIDTH} {height}\" role=\"img\" aria-label=\"{description}\">{inside}"))
+    Svg(canvas.0 + "</svg>\n")
 }
 
-impl Canvas<'_> {
-    pub fn line(&mut self, from: (i32, i32), to: (i32, i32), colour: RGBColor, width: u32) {
-        let _ = self.backend.draw_line(from, to, &stroke(colour, width));
+impl Canvas {
+    fn filled(&mut self, shape: Arguments<'_>, colour: Ink) {
+        let _ = writeln!(self.0, "<{shape} class=\"{colour}\"/>");
     }
 
-    pub fn path(&mut self, points: &[(i32, i32)], colour: RGBColor, width: u32) {
-        let _ = self.backend.draw_path(points.iter().copied(), &stroke(colour, width));
+    fn outlined(&mut self, shape: Arguments<'_>, colour: Ink, width: u32) {
+        let _ = writeln!(self.0, "<{shape} class=\"line {colour}\" stroke-width=\"{width}\"/>");
     }
 
-    pub fn area(&mut self, corner: (i32, i32), opposite: (i32, i32), colour: RGBColor) {
-        let _ = self.backend.draw_rect(corner, opposite, &colour.filled(), true);
+    pub fn line(&mut self, from: (i32, i32), to: (i32, i32), colour: Ink, width: u32) {
+        let ((x1, y1), (x2, y2)) = (from, to);
+        self.outlined(format_args!("line x1=\"{x1}\" y1=\"{y1}\" x2=\"{x2}\" y2=\"{y2}\""), colour, width);
     }
 
-    pub fn outline(&mut self, corner: (i32, i32), opposite: (i32, i32), colour: RGBColor) {
-        let _ = self.backend.draw_rect(corner, opposite, &stroke(colour, 1), false);
+    pub fn path(&mut self, points: &[(i32, i32)], colour: Ink, width: u32) {
+        self.outlined(format_args!("polyline points=\"{}\"", joined(points)), colour, width);
     }
 
-    pub fn circle(&mut self, centre: (i32, i32), radius: u32, colour: RGBColor) {
-        let _ = self.backend.draw_circle(centre, radius, &colour.filled(), true);
+    /// The line of a series. Every second series has another pattern of dashes, so that it hides none below it.
+    pub fn series(&mut self, series: usize, points: &[(i32, i32)]) {
+        let dashes = ["none", "20 12", "4 10", "24 8 4 8"][series % 4];
+        let points = joined(points);
+        self.outlined(format_args!("polyline points=\"{points}\" stroke-dasharray=\"{dashes}\""), colour(series), 4);
     }
 
-    pub fn ring(&mut self, centre: (i32, i32), radius: u32, colour: RGBColor) {
-        let _ = self.backend.draw_circle(centre, radius, &GROUND.filled(), true);
-        let _ = self.backend.draw_circle(centre, radius, &stroke(colour, 4), false);
+    pub fn area(&mut self, corner: (i32, i32), opposite: (i32, i32), colour: Ink) {
+        self.shaded(corner, opposite, colour, 1.0);
+    }
+
+    /// A rectangle that is as strong as its share: 0 is the ground, 1 the colour.
+    pub fn shaded(&mut self, (x, y): (i32, i32), (right, bottom): (i32, i32), colour: Ink, share: f64) {
+        let (width, height) = ((right - x).max(0), (bottom - y).max(0));
+        let opacity = if share < 1.0 { format!(" fill-opacity=\"{share:.3}\"") } else { String::new() };
+        self.filled(format_args!("rect x=\"{x}\" y=\"{y}\" width=\"{width}\" height=\"{height}\"{opacity}"), colour);
+    }
+
+    pub fn circle(&mut self, (x, y): (i32, i32), radius: u32, colour: Ink) {
+        self.filled(format_args!("circle cx=\"{x}\" cy=\"{y}\" r=\"{radius}\""), colour);
+    }
+
+    pub fn ring(&mut self, (x, y): (i32, i32), radius: u32, colour: Ink) {
+        self.outlined(format_args!("circle cx=\"{x}\" cy=\"{y}\" r=\"{radius}\""), colour, 4);
     }
 
     /// Letters whose middle line goes through the point.
-    pub fn text(&mut self, text: &str, at: (i32, i32), side: Side, colour: RGBColor) {
-        let h_pos = match side {
-            Side::RightOf => HPos::Left,
-            Side::LeftOf => HPos::Right,
-            Side::Centred => HPos::Center,
+    pub fn text(&mut self, text: &str, (x, y): (i32, i32), side: Side, colour: Ink) {
+        let anchor = match side {
+            Side::RightOf => "start",
+            Side::LeftOf => "end",
+            Side::Centred => "middle",
         };
-        // plotters divides sizes by 1.24 on their way to the file.
-        let font = ("sans-serif", f64::from(LETTERS) * 1.24).into_font();
-        let style = TextStyle::from(font).color(&colour).pos(Pos::new(h_pos, VPos::Center));
-        let text: String = text.chars().map(|letter| if letter.is_control() { ' ' } else { letter }).collect();
-        let _ = self.backend.draw_text(&text, &style, at);
+        let text = escape(text).replace(['\n', '\t'], " ");
+        let _ = writeln!(self.0, "<text x=\"{x}\" y=\"{y}\" text-anchor=\"{anchor}\" class=\"{colour}\">{text}</text>");
     }
 
-    /// The marker of a series: another shape for each of five, so that it is told apart without its colour.
-    pub fn marker(&mut self, series: usize, at: (i32, i32), colour: RGBColor) {
-        const R: i32 = 11;
-        let (x, y) = at;
-        match series % 5 {
-            0 => self.circle(at, R as u32, colour),
-            1 => self.area((x - R + 1, y - R + 1), (x + R - 1, y + R - 1), colour),
-            2 => self.polygon(&[(x, y - R - 2), (x + R + 2, y + R - 1), (x - R - 2, y + R - 1)], colour),
-            3 => self.polygon(&[(x, y - R - 3), (x + R + 3, y), (x, y + R + 3), (x - R - 3, y)], colour),
-            _ => {
-                self.line((x - R, y - R), (x + R, y + R), colour, 6);
-                self.line((x - R, y + R), (x + R, y - R), colour, 6);
-            }
-        }
-    }
-
-    fn polygon(&mut self, corners: &[(i32, i32)], colour: RGBColor) {
-        let _ = self.backend.fill_polygon(corners.iter().copied(), &colour.filled());
+    /// The marker of a series: one of five outlines, so that it is known without its colour and hides none below it.
+    pub fn marker(&mut self, series: usize, (x, y): (i32, i32)) {
+        let r = 12;
+        let corners: &[(i32, i32)] = match series % 5 {
+            0 => return self.ring((x, y), 11, colour(series)),
+            1 => &[(x - r, y - r), (x + r, y - r), (x + r, y + r), (x - r, y + r)],
+            2 => &[(x, y - r - 2), (x + r + 2, y + r - 1), (x - r - 2, y + r - 1)],
+            3 => &[(x, y - r - 4), (x + r + 4, y), (x, y + r + 4), (x - r - 4, y)],
+            _ => &[(x - r, y - r), (x + r, y + r), (x, y), (x - r, y + r), (x + r, y - r), (x, y)],
+        };
+        self.outlined(format_args!("polygon points=\"{}\"", joined(corners)), colour(series), 4);
     }
 }
 
-fn stroke(colour: RGBColor, width: u32) -> ShapeStyle {
-    colour.stroke_width(width)
+fn joined(points: &[(i32, i32)]) -> String {
+    points.iter().map(|(x, y)| format!("{x},{y}")).collect::<Vec<_>>().join(" ")
 }
 
 /// How wide a text is, about: the file has no font of its own, and the reader's is not known here.
@@ -161,17 +153,31 @@ mod tests {
 
     #[test]
     fn a_picture_scales_and_its_texts_are_text() {
-        let picture = draw("a \"b\"", 100, |canvas| canvas.text("x<y\u{1}", (5, 5), Side::RightOf, INK));
-        let svg = picture.as_str();
-        assert!(svg.starts_with("<svg viewBox=\"0 0 960 100\" role=\"img\" aria-label=\"a &quot;b&quot;\">"), "{svg}");
-        assert!(
-            svg.contains("<text")
-                && svg.contains("x&lt;y")
-                && !svg.contains('\u{1}')
-                && svg.contains("font-size=\"32\""),
-            "{svg}"
+        let picture = draw("a \"b\"", 100, |canvas| canvas.text("x<y\u{1}\n", (5, 5), Side::RightOf, INK));
+        assert_eq!(
+            picture.as_str(),
+            "<svg viewBox=\"0 0 960 100\" font-size=\"32\" role=\"img\" aria-label=\"a &quot;b&quot;\">\n\
+             <text x=\"5\" y=\"5\" text-anchor=\"start\" class=\"ink\">x&lt;y\u{fffd} </text>\n</svg>\n"
         );
-        assert!(svg.trim_end().ends_with("</svg>") && !svg.contains("http"), "{svg}");
+    }
+
+    #[test]
+    fn every_colour_is_in_the_style_and_none_is_in_the_picture() {
+        let style = include_str!("../style.css");
+        for series in 0..7 {
+            assert!(style.contains(&format!("svg .{} {{", colour(series))), "{}", colour(series));
+        }
+        for ink in [INK, QUIET, GRID] {
+            assert!(style.contains(&format!("svg .{ink} {{")), "{ink}");
+        }
+        let picture = draw("", 100, |canvas| {
+            for series in 0..7 {
+                canvas.series(series, &[(1, 2), (3, 4)]);
+                canvas.marker(series, (1, 2));
+            }
+            canvas.shaded((0, 0), (5, 5), colour(0), 0.25);
+        });
+        assert!(!picture.as_str().contains('#') && picture.as_str().contains("fill-opacity=\"0.250\""), "{picture:?}");
     }
 
     #[test]

@@ -24,7 +24,7 @@ impl Frame {
     }
 
     /// Draws grid, values and names of two axes.
-    pub fn draw(canvas: &mut Canvas<'_>, (x_axis, x): (&Axis, &[f64]), (y_axis, y): (&Axis, &[f64])) -> Self {
+    pub fn draw(canvas: &mut Canvas, (x_axis, x): (&Axis, &[f64]), (y_axis, y): (&Axis, &[f64])) -> Self {
         let frame = Self::places((x_axis, x), (y_axis, y));
         for (value, text) in frame.y.ticks(6) {
             let y = frame.y.place(value);
@@ -43,8 +43,8 @@ impl Frame {
         }
         canvas.line((LEFT, BOTTOM), (RIGHT, BOTTOM), INK, 2);
         canvas.line((LEFT, TOP), (LEFT, BOTTOM), INK, 2);
-        canvas.text(y_axis.label(), (12, TOP / 2), Side::RightOf, INK);
-        canvas.text(x_axis.label(), ((LEFT + RIGHT) / 2, BOTTOM + 2 * LETTERS + 12), Side::Centred, INK);
+        canvas.text(&y_axis.label(), (12, TOP / 2), Side::RightOf, INK);
+        canvas.text(&x_axis.label(), ((LEFT + RIGHT) / 2, BOTTOM + 2 * LETTERS + 12), Side::Centred, INK);
         frame
     }
 
@@ -54,7 +54,7 @@ impl Frame {
 }
 
 /// Says in the middle that there is nothing, or in the corner how much could not be drawn.
-pub(super) fn tell_missing(canvas: &mut Canvas<'_>, drawn: usize, missing: usize) {
+pub(super) fn tell_missing(canvas: &mut Canvas, drawn: usize, missing: usize) {
     let text = match (drawn, missing) {
         (0, 0) => "no values".to_owned(),
         (_, 0) => return,

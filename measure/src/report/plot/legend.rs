@@ -24,7 +24,7 @@ impl Legend {
     }
 
     /// Draws the names below `top`; `sign` draws what stands before one, in the middle of the place it is given.
-    pub fn draw(&self, canvas: &mut Canvas<'_>, top: i32, mut sign: impl FnMut(&mut Canvas<'_>, usize, (i32, i32))) {
+    pub fn draw(&self, canvas: &mut Canvas, top: i32, mut sign: impl FnMut(&mut Canvas, usize, (i32, i32))) {
         for (index, name) in self.names.iter().enumerate() {
             let (row, column) = (index as i32 / self.columns, index as i32 % self.columns);
             let x = 30 + column * ((WIDTH - 40) / self.columns);

@@ -1,6 +1,6 @@
 //! Several series of points joined by lines: error against clip length.
 
-use super::canvas::{Svg, colour, draw};
+use super::canvas::{Svg, draw};
 use super::frame::{END, Frame, tell_missing};
 use super::legend::Legend;
 use super::scale::Axis;
@@ -26,15 +26,15 @@ pub fn lines(description: &str, x: &Axis, y: &Axis, series: &[Series]) -> Svg {
             for run in series.points.split(|point| !holds(point)) {
                 let places: Vec<(i32, i32)> = run.iter().map(|point| frame.place(*point)).collect();
                 if places.len() > 1 {
-                    canvas.path(&places, colour(index), 4);
+                    canvas.series(index, &places);
                 }
-                places.iter().for_each(|place| canvas.marker(index, *place, colour(index)));
+                places.iter().for_each(|place| canvas.marker(index, *place));
             }
         }
         tell_missing(canvas, shown.len(), all.len() - shown.len());
         legend.draw(canvas, END, |canvas, index, (x, y)| {
-            canvas.line((x - 26, y), (x + 26, y), colour(index), 4);
-            canvas.marker(index, (x, y), colour(index));
+            canvas.series(index, &[(x - 30, y), (x + 30, y)]);
+            canvas.marker(index, (x, y));
         });
     })
 }
@@ -51,7 +51,7 @@ mod tests {
     #[test]
     fn points_are_joined_marked_and_named() {
         let svg = plot(&[(1.0, 0.01), (10.0, 0.1), (60.0, 0.2)]);
-        assert_eq!((svg.matches("<polyline").count(), svg.matches("<circle").count()), (1, 4), "{svg}");
+        assert_eq!((svg.matches("<polyline").count(), svg.matches("<circle").count()), (2, 4), "{svg}");
         assert!(svg.contains("q4_0 &lt;x&gt;") && svg.contains("clip length, s"), "{svg}");
         assert_eq!(svg, plot(&[(1.0, 0.01), (10.0, 0.1), (60.0, 0.2)]));
     }
@@ -59,7 +59,7 @@ mod tests {
     #[test]
     fn a_value_without_a_place_breaks_the_line_and_is_counted() {
         let svg = plot(&[(1.0, 0.1), (2.0, 0.1), (3.0, f64::NAN), (4.0, 0.0), (5.0, 0.2), (6.0, 0.1)]);
-        assert_eq!((svg.matches("<polyline").count(), svg.matches("<circle").count()), (2, 5), "{svg}");
+        assert_eq!((svg.matches("<polyline").count(), svg.matches("<circle").count()), (3, 5), "{svg}");
         assert!(svg.contains("2 values cannot be shown") && !svg.contains("NaN"), "{svg}");
     }
 
@@ -68,7 +68,7 @@ mod tests {
         assert!(plot(&[]).contains("no values"));
         assert!(plot(&[(1.0, f64::INFINITY)]).contains("1 value cannot be shown"));
         let one = plot(&[(3.0, 0.5)]);
-        assert_eq!((one.matches("<polyline").count(), one.matches("<circle").count()), (0, 2), "{one}");
+        assert_eq!((one.matches("<polyline").count(), one.matches("<circle").count()), (1, 2), "{one}");
         assert!(lines("", &Axis::new(""), &Axis::new(""), &[]).as_str().contains("no values"));
     }
 }

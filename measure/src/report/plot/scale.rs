@@ -6,6 +6,7 @@ pub struct Axis {
     label: String,
     is_logarithmic: bool,
     from_zero: bool,
+    most: Option<f64>,
 }
 
 impl Axis {
@@ -24,9 +25,19 @@ impl Axis {
         Self { from_zero: true, ..self }
     }
 
-    /// What it shows.
-    pub fn label(&self) -> &str {
-        &self.label
+    /// The same with bars that are cut at this value, so that one long bar does not hide the others.
+    pub fn up_to(self, most: f64) -> Self {
+        Self { most: Some(most), ..self }
+    }
+
+    /// The value at which bars are cut.
+    pub(super) fn most(&self) -> f64 {
+        self.most.unwrap_or(f64::INFINITY)
+    }
+
+    /// What it shows, and whether equal steps are equal factors.
+    pub fn label(&self) -> String {
+        format!("{}{}", self.label, if self.is_logarithmic { " (log scale)" } else { "" })
     }
 
     /// Whether a value has a place on it. What is not a number has none, and neither have numbers beyond 1e200:

@@ -1,9 +1,10 @@
 //! A heat strip: one cell per tensor or layer, coloured by its value.
 
-use super::canvas::{Canvas, GRID, INK, LETTERS, QUIET, Side, Svg, WIDTH, draw, fitted, text_width};
-use super::scale::{Axis, Scale, short};
-use plotters::prelude::RGBColor;
+use super::canvas::{Canvas, GRID, INK, Ink, LETTERS, QUIET, Side, Svg, WIDTH, draw, fitted, text_width};
+use super::scale::{Axis, short};
 
+/// One colour from faint to full: its strength alone tells the order, in grey print, to colour-blind eyes and on dark pages.
+const HEAT: Ink = "c0";
 const ROW: i32 = 44;
 const TOP: i32 = 60;
 const RIGHT: i32 = WIDTH - 20;
@@ -17,24 +18,24 @@ pub struct Strip {
     pub rows: Vec<(String, Vec<f64>)>,
 }
 
-/// From the least to the most: lightness alone tells the order, so it survives grey print and colour-blind eyes.
-const COLOURS: [(u8, u8, u8); 5] =
-    [(0xf3, 0xf6, 0xd0), (0xa8, 0xd8, 0xb9), (0x4f, 0xae, 0xbf), (0x24, 0x6f, 0xa8), (0x13, 0x2b, 0x63)];
+/// The widest spread of values that is small: within it all cells look nearly alike.
+const SMALL: f64 = 2.0;
 
 /// Draws the cells with the scale of their colours below. The axis says what the values are.
 pub fn strip(description: &str, values: &Axis, strip: &Strip) -> Svg {
     let cells = strip.rows.iter().flat_map(|(_, cells)| cells.iter().copied());
     let held: Vec<f64> = cells.filter(|value| values.holds(*value)).collect();
-    let colours = values.scale(held.iter().copied(), (0, 1));
     let ends =
         held.iter().copied().fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), v| (low.min(v), high.max(v)));
+    let scale = values.scale(widened(ends).into_iter(), (0, 1));
+    let strength = |value: f64| 0.08 + 0.92 * scale.share(value).clamp(0.0, 1.0);
     let columns = strip.rows.iter().map(|(_, cells)| cells.len()).max().unwrap_or(0).clamp(1, 10_000) as i32;
     let widest = strip.rows.iter().map(|(name, _)| text_width(name)).max().unwrap_or(0);
     let left = (widest + 24).clamp(20, 380);
     let edge = |column: i32| left + (RIGHT - left) * column / columns;
     let bottom = TOP + ROW * strip.rows.len().clamp(1, 10_000) as i32;
     draw(description, bottom + 210, |canvas| {
-        canvas.text(values.label(), (12, TOP / 2), Side::RightOf, INK);
+        canvas.text(&values.label(), (12, TOP / 2), Side::RightOf, INK);
         for (row, (name, cells)) in strip.rows.iter().enumerate() {
             let top = TOP + ROW * row as i32;
             canvas.text(&fitted(name, left - 24), (12, top + ROW / 2), Side::RightOf, INK);
@@ -46,23 +47,23 @@ pub fn strip(description: &str, values: &Axis, strip: &Strip) -> Svg {
                     canvas,
                     (from, top + 1),
                     ((to - gap).max(from + 1), top + ROW - 1),
-                    values.holds(*value).then(|| colours.share(*value)),
+                    values.holds(*value).then(|| strength(*value)),
                 );
             }
         }
         column_names(canvas, strip, edge, bottom);
         match held.is_empty() {
             true => canvas.text("no values", (WIDTH / 2, bottom + 130), Side::Centred, QUIET),
-            false => colour_scale(canvas, &colours, ends, bottom + 120),
+            false => colour_scale(canvas, strength, ends, bottom + 120),
         }
     })
 }
 
-fn cell(canvas: &mut Canvas<'_>, corner: (i32, i32), opposite: (i32, i32), share: Option<f64>) {
-    match share {
-        Some(share) => canvas.area(corner, opposite, mixed(share)),
+fn cell(canvas: &mut Canvas, corner: (i32, i32), opposite: (i32, i32), strength: Option<f64>) {
+    match strength {
+        Some(strength) => canvas.shaded(corner, opposite, HEAT, strength),
         None => {
-            canvas.outline(corner, opposite, GRID);
+            canvas.area(corner, opposite, GRID);
             canvas.line(corner, opposite, QUIET, 2);
             canvas.line((corner.0, opposite.1), (opposite.0, corner.1), QUIET, 2);
         }
@@ -70,7 +71,7 @@ fn cell(canvas: &mut Canvas<'_>, corner: (i32, i32), opposite: (i32, i32), share
 }
 
 /// Every name of a column, or every second, fifth, tenth …, as there is room for, and what they count.
-fn column_names(canvas: &mut Canvas<'_>, strip: &Strip, edge: impl Fn(i32) -> i32, bottom: i32) {
+fn column_names(canvas: &mut Canvas, strip: &Strip, edge: impl Fn(i32) -> i32, bottom: i32) {
     let (what, names) = &strip.columns;
     let middle = |column: usize| (edge(column as i32) + edge(column as i32 + 1)) / 2;
     let names = &names[..names.len().min(10_000)];
@@ -88,27 +89,30 @@ fn column_names(canvas: &mut Canvas<'_>, strip: &Strip, edge: impl Fn(i32) -> i3
     canvas.text(what, ((edge(0) + RIGHT) / 2, bottom + 64), Side::Centred, QUIET);
 }
 
-fn colour_scale(canvas: &mut Canvas<'_>, colours: &Scale, (low, high): (f64, f64), top: i32) {
+fn colour_scale(canvas: &mut Canvas, strength: impl Fn(f64) -> f64, (low, high): (f64, f64), top: i32) {
     let (left, right, pieces) = (200, WIDTH - 200, 40);
-    let (first, last) = (colours.share(low), colours.share(high));
     for piece in 0..pieces {
-        let share = first + (last - first) * f64::from(piece) / f64::from(pieces - 1);
+        let value = low + (high - low) * f64::from(piece) / f64::from(pieces - 1);
         let edge = |piece: i32| left + (right - left) * piece / pieces;
-        // One unit wider than its share: between pieces that only touch, the ground shines through.
-        canvas.area((edge(piece), top), (edge(piece + 1) + 1, top + 30), mixed(share));
+        canvas.shaded((edge(piece), top), (edge(piece + 1), top + 30), HEAT, strength(value));
     }
     canvas.text(&short(low), (left - 14, top + 15), Side::LeftOf, INK);
     canvas.text(&short(high), (right + 14, top + 15), Side::RightOf, INK);
-    canvas.text("lighter is less", (WIDTH / 2, top + 58), Side::Centred, QUIET);
+    let spread = 100.0 * (high - low) / high.abs().max(low.abs());
+    let text = match widened((low, high)) == [low, high] {
+        true => "fainter is less".to_owned(),
+        false if high > low => format!("fainter is less; all within {} %", short(spread.max(0.1))),
+        false => "all are equal".to_owned(),
+    };
+    canvas.text(&text, (WIDTH / 2, top + 58), Side::Centred, QUIET);
 }
 
-fn mixed(share: f64) -> RGBColor {
-    let place = share.clamp(0.0, 1.0) * (COLOURS.len() - 1) as f64;
-    let below = (place as usize).min(COLOURS.len() - 2);
-    let part = place - below as f64;
-    let (from, to) = (COLOURS[below], COLOURS[below + 1]);
-    let mix = |from: u8, to: u8| (f64::from(from) + part * (f64::from(to) - f64::from(from))).round() as u8;
-    RGBColor(mix(from.0, to.0), mix(from.1, to.1), mix(from.2, to.2))
+/// The ends of the colours: those of the values, or farther ones where the values are nearly alike and the full range of
+/// colours would show differences that mean nothing.
+fn widened((low, high): (f64, f64)) -> [f64; 2] {
+    let is_small = low > 0.0 && high < SMALL * low;
+    let middle = (low * high).sqrt();
+    if is_small { [middle / SMALL, middle * SMALL] } else { [low, high] }
 }
 
 #[cfg(test)]
@@ -122,24 +126,37 @@ mod tests {
         strip("error by tensor", &Axis::new("relative error").logarithmic(), &strip_).as_str().to_owned()
     }
 
+    /// The strengths of the cells and of the scale below them.
+    fn strengths(svg: &str) -> Vec<f64> {
+        let parts = svg.split("fill-opacity=\"").skip(1);
+        parts.map(|part| part.split_once('"').unwrap().0.parse().unwrap()).collect()
+    }
+
     #[test]
-    fn more_is_darker() {
-        let lightness = |share| {
-            let RGBColor(r, g, b) = mixed(share);
-            u32::from(r) + u32::from(g) + u32::from(b)
-        };
-        let steps: Vec<u32> = (0..=20).map(|step| lightness(f64::from(step) / 20.0)).collect();
-        assert!(steps.windows(2).all(|pair| pair[1] < pair[0]), "{steps:?}");
-        assert_eq!(mixed(7.0), mixed(1.0));
+    fn more_is_stronger() {
+        let svg = plot(&[&[0.01, 0.02, 0.05, 0.1]]);
+        let strengths = strengths(&svg);
+        assert!(strengths[..4].windows(2).all(|pair| pair[0] < pair[1]), "{strengths:?}");
+        assert!(strengths[4..].windows(2).all(|pair| pair[0] < pair[1]), "{strengths:?}");
+        assert!(svg.contains(">fainter is less<"), "{svg}");
+    }
+
+    #[test]
+    fn values_that_are_nearly_alike_look_alike_and_the_picture_says_so() {
+        let svg = plot(&[&[0.00526, 0.0054, 0.00554]]);
+        let strengths = strengths(&svg);
+        let (low, high) = strengths.iter().fold((1.0f64, 0.0f64), |(low, high), s| (low.min(*s), high.max(*s)));
+        assert!(high - low < 0.1 && low > 0.3 && high < 0.8, "{strengths:?}");
+        assert!(svg.contains("all within 5.05 %") && svg.contains(">0.00526<") && svg.contains(">0.00554<"), "{svg}");
     }
 
     #[test]
     fn each_value_has_a_cell_and_what_was_not_measured_is_crossed_out() {
         let svg = plot(&[&[0.01, 0.02, f64::NAN], &[0.1]]);
-        // The ground, three values, the outline of the missing one, 40 pieces of scale.
-        assert_eq!(svg.matches("<rect").count(), 1 + 3 + 1 + 40, "{svg}");
+        // Three values, the ground of the missing one, 40 pieces of scale.
+        assert_eq!(svg.matches("<rect").count(), 3 + 1 + 40, "{svg}");
         assert_eq!(svg.matches("<line").count(), 2, "{svg}");
-        assert!(svg.contains("attn&lt;q&gt;") && svg.contains("\n0.01\n") && svg.contains("\n0.1\n"), "{svg}");
+        assert!(svg.contains("attn&lt;q&gt;") && svg.contains(">0.01<") && svg.contains(">0.1<"), "{svg}");
     }
 
     #[test]
@@ -147,7 +164,7 @@ mod tests {
         assert!(plot(&[]).contains("no values"));
         assert!(plot(&[&[]]).contains("no values"));
         assert!(plot(&[&[0.0, -1.0]]).contains("no values"));
-        assert!(plot(&[&[0.5, 0.5]]).contains("\n0.5\n"));
+        assert!(plot(&[&[0.5, 0.5]]).contains("all are equal"));
         assert_eq!(plot(&[&[0.5, 0.1]]), plot(&[&[0.5, 0.1]]));
     }
 }
