@@ -40,7 +40,8 @@ fn what_is_wrong_with_a_models_place_ends_with_the_flag_that_helps() {
 
 #[test]
 fn what_does_not_fit_ends_with_the_flags_that_help() {
-    let context = "word ".repeat(20_000);
+    // Three tokens each, more than the demo model has positions.
+    let context = "龘".repeat(30_000);
     is_refused(&["--context", &context], 2, "; shorten --context or lower --segment-seconds");
 }
 
