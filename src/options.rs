@@ -2,8 +2,8 @@
 
 use crate::endpoint::Detector;
 use crate::error::{Error, ErrorKind, Result};
-use crate::model::Model;
 use crate::model::config::SEGMENT_SECONDS as SEGMENT_SECONDS_RANGE;
+use crate::model::{Model, Watch};
 use crate::text::Language;
 use crate::units::{SAMPLE_RATE, SampleIndex};
 use serde::{Deserialize, Serialize};
@@ -52,6 +52,9 @@ pub struct Options {
     /// Stops the work from another thread. Not serialized.
     #[serde(skip)]
     pub cancel: Cancel,
+    /// Sees what passes through the model, for measuring. Not serialized.
+    #[serde(skip)]
+    pub watch: Watch,
 }
 
 /// A request to stop, shared by all its clones. Work that sees it ends soon, with [`crate::ErrorKind::Interrupted`].

@@ -82,8 +82,8 @@ fn collect(args: &ImatrixArgs, messages: &Messages) -> Result<Collected> {
     }
     let manifests = args.manifests.iter().map(|path| Manifest::read(path)).collect::<Result<Vec<_>>>()?;
     let mut show = |progress: Progress<'_>| messages.progress("listening", progress.done as u64, progress.total as u64);
-    let open = |watch| args.model.open_watched(messages, watch).map(|open| open.model);
-    let collected = importance::collect(open, &manifests, &args.text.options(), &mut show)?;
+    let model = args.model.open(messages)?.model;
+    let collected = importance::collect(&model, &manifests, &args.text.options(), &mut show)?;
     messages.clear_progress();
     for error in &collected.failed {
         messages.error(sentence(error));

@@ -7,7 +7,7 @@ use clap::{Args, ValueEnum};
 use qasr::audio::RawFormat;
 use qasr::endpoint::Detector;
 use qasr::error::{Error, Result};
-use qasr::model::{CacheType, Watch, demo};
+use qasr::model::{CacheType, demo};
 use qasr::text::Language;
 use qasr::{Model, ModelFiles, ModelOptions, Options};
 use qasr_measure::scoring::Normalizer;
@@ -102,16 +102,10 @@ pub struct OpenModel {
 impl ModelArgs {
     /// Opens the model, and notes it when that is only the demo.
     pub fn open(&self, messages: &Messages) -> Result<OpenModel> {
-        self.open_watched(messages, Watch::default())
-    }
-
-    /// The same, with somebody who sees what passes through it.
-    pub fn open_watched(&self, messages: &Messages, watch: Watch) -> Result<OpenModel> {
         let mut options = ModelOptions::default();
         options.threads = self.threads.map_or(0, |threads| threads as usize);
         options.mmap = !self.no_mmap;
         options.cache = self.cache_type()?;
-        options.watch = watch;
         let files = self.files()?;
         let model = match &files {
             Some(files) => Model::open(files, &options)?,

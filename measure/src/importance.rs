@@ -80,26 +80,27 @@ pub struct Collected {
     pub failed: Vec<Error>,
 }
 
-/// Transcribes every recording of `manifests` with the model that `open` opens, and collects meanwhile. The more exact
-/// the model, the better.
+/// Transcribes every recording of `manifests` and collects meanwhile. The more exact the model, the better. A watcher in
+/// `options` is replaced.
 ///
 /// # Errors
-/// Those of opening; [`crate::ErrorKind::Usage`] for options out of range; the first when no recording can be heard;
+/// [`ErrorKind::Usage`] for options out of range; the first when no recording can be heard;
 /// [`crate::ErrorKind::Model`] when the model multiplies values that are not finite.
 pub fn collect(
-    open: impl FnOnce(Watch) -> Result<Model>,
+    model: &Model,
     manifests: &[Manifest],
     options: &Options,
     progress: &mut dyn FnMut(Progress<'_>),
 ) -> Result<Collected> {
     let collector = Arc::new(Collector::default());
-    let model = open(Watch::new(Arc::clone(&collector) as Arc<dyn Watcher>))?;
+    let mut options = options.clone();
+    options.watch = Watch::new(Arc::clone(&collector) as Arc<dyn Watcher>);
     let entries: Vec<&Entry> = manifests.iter().flat_map(|manifest| &manifest.entries).collect();
     let (mut recordings, mut seconds, mut failed) = (0, 0.0, Vec::new());
     for (index, entry) in entries.iter().enumerate() {
         let named = |error: Error| error.at(&entry.name);
         let heard = audio::read_path(&entry.file, &ReadOptions::default())
-            .and_then(|recording| transcribe(&model, &recording.pcm, options, &mut |_| {}).map_err(named));
+            .and_then(|recording| transcribe(model, &recording.pcm, &options, &mut |_| {}).map_err(named));
         match heard {
             Ok(transcript) => {
                 recordings += 1;

@@ -2,7 +2,7 @@
 
 use super::filterbank::Filterbank;
 use super::stft::{Stft, WINDOW};
-use super::{BANDS, DEPTH, FLOOR, LogMel, MARGIN, TOO_SHORT};
+use super::{BANDS, FLOOR, LogMel, MARGIN, TOO_SHORT};
 use crate::units::HOP;
 use std::ops::Range;
 
@@ -117,7 +117,7 @@ impl MelEnergies {
     ///
     /// If the range reaches beyond [`MelEnergies::frames`].
     pub fn log_mel(&self, range: Range<usize>, peak: f32) -> LogMel {
-        LogMel { frames: range.len(), peak, data: normalize(self.energies(range), peak) }
+        LogMel::from_energies(self.energies(range), peak)
     }
 
     fn append_bite(&mut self, bite: &[f32]) {
@@ -158,11 +158,4 @@ impl MelEnergies {
         self.peak = frame.iter().copied().fold(self.peak, f32::max);
         self.energies.extend_from_slice(frame);
     }
-}
-
-/// Features of energies, in the same order: raises what lies more than 8 decades below `peak` and maps [-8, 0] decades
-/// to a range of width 2.
-pub fn normalize(energies: &[f32], peak: f32) -> Vec<f32> {
-    let floor = peak - DEPTH;
-    energies.iter().map(|&energy| (energy.max(floor) + 4.0) / 4.0).collect()
 }

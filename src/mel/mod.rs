@@ -12,9 +12,10 @@ mod energies;
 mod filterbank;
 mod stft;
 
-pub use energies::{MelEnergies, normalize};
+pub use energies::MelEnergies;
 
 use crate::units::HOP;
+use std::ops::Range;
 
 /// Values per mel frame.
 pub const BANDS: usize = 128;
@@ -45,6 +46,26 @@ pub struct LogMel {
     pub peak: f32,
     /// `[frames, 128]`, one frame after the other: `data[frame * 128 + band]`.
     pub data: Vec<f32>,
+}
+
+impl LogMel {
+    /// Features of energies `[frames, 128]`, in the same order: what lies more than 8 decades below `peak` is raised, and
+    /// [-8, 0] decades become a range of width 2.
+    pub fn from_energies(energies: &[f32], peak: f32) -> Self {
+        let floor = peak - DEPTH;
+        let data = energies.iter().map(|&energy| (energy.max(floor) + 4.0) / 4.0).collect();
+        Self { frames: energies.len() / BANDS, peak, data }
+    }
+
+    /// A range of its frames.
+    ///
+    /// # Panics
+    ///
+    /// If the range reaches beyond [`LogMel::frames`].
+    pub fn part(&self, range: Range<usize>) -> Self {
+        let data = self.data[range.start * BANDS..range.end * BANDS].to_vec();
+        Self { frames: range.len(), peak: self.peak, data }
+    }
 }
 
 /// Features of a whole recording: `samples` is mono at 16 kHz in [-1, 1]; the result has `frame_count(n)` frames and

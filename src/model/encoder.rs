@@ -9,7 +9,7 @@
 //! memory needed does not grow with the recording.
 
 use super::config::{CHUNK_FRAMES, EncoderConfig, MEL_BINS, WINDOW_CHUNKS, encoder_tokens};
-use super::watch::Watch;
+use super::watch::Watcher;
 use crate::error::{Error, Result};
 use crate::mel::LogMel;
 use ggml::graph::{Arena, Executor, Node};
@@ -21,25 +21,89 @@ use qasr_format::{Gguf, TensorInfo};
 use std::cell::RefCell;
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
+use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// Mel frames of one attention window: 8 s.
 pub const WINDOW_FRAMES: usize = CHUNK_FRAMES * WINDOW_CHUNKS;
 
-/// Encoder output: rows of decoder width, 13 for each second.
-#[derive(Debug, Clone, PartialEq)]
-pub struct AudioEmbeddings {
+/// Rows of one attention window, 13 for each second: cheap to clone, never changed.
+#[derive(Debug, Clone)]
+pub struct EncodedWindow {
+    width: usize,
+    values: Arc<[f32]>,
+}
+
+impl EncodedWindow {
+    /// Number of rows.
+    pub fn rows(&self) -> usize {
+        self.values.len() / self.width.max(1)
+    }
+
     /// Values per row: the decoder's width.
-    pub width: usize,
+    pub fn width(&self) -> usize {
+        self.width
+    }
+
     /// `[rows, width]`, one row after the other.
-    pub data: Vec<f32>,
+    pub fn values(&self) -> &[f32] {
+        &self.values
+    }
+
+    /// Whether nothing more fits into it: 8 s.
+    pub fn is_full(&self) -> bool {
+        self.rows() == WINDOW_CHUNKS * encoder_tokens(CHUNK_FRAMES)
+    }
+}
+
+impl PartialEq for EncodedWindow {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.values, &other.values) || self.values == other.values
+    }
+}
+
+/// What the decoder reads of an utterance: its attention windows in order, all but the last one full.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct AudioEmbeddings {
+    /// One after the other.
+    pub windows: Vec<EncodedWindow>,
 }
 
 impl AudioEmbeddings {
     /// Number of audio tokens.
     pub fn rows(&self) -> usize {
-        self.data.len() / self.width.max(1)
+        self.windows.iter().map(EncodedWindow::rows).sum()
     }
+
+    /// All rows, `[rows, width]`, copied together.
+    pub fn to_vec(&self) -> Vec<f32> {
+        self.windows.iter().flat_map(|window| window.values()).copied().collect()
+    }
+
+    /// The full windows, and the values of the one that is not full; empty if there is none. The decoder takes every full
+    /// window in a pass of its own.
+    pub fn full_and_rest(&self) -> (&[EncodedWindow], &[f32]) {
+        match self.windows.split_last() {
+            Some((last, earlier)) if !last.is_full() => (earlier, last.values()),
+            _ => (&self.windows, &[]),
+        }
+    }
+}
+
+/// Rows of one chunk after the convolutions, `[rows, channels * 16]`. Chunks do not know of each other here.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ChunkRows(Arc<[f32]>);
+
+impl ChunkRows {
+    /// One row after the other.
+    pub fn values(&self) -> &[f32] {
+        &self.0
+    }
+}
+
+/// The attention windows of an utterance of `frames` mel frames, in frames.
+pub fn windows(frames: usize) -> impl Iterator<Item = Range<usize>> {
+    (0..frames).step_by(WINDOW_FRAMES).map(move |start| start..frames.min(start + WINDOW_FRAMES))
 }
 
 /// The audio encoder: weights that never change, and scratch memory behind a lock.
@@ -49,7 +113,6 @@ pub struct Encoder {
     executor: Mutex<Executor>,
     /// `[13, width]`: what is added to the rows of every chunk.
     positions: Vec<f32>,
-    watch: Watch,
 }
 
 /// Where in the encoder watched rows lie.
@@ -99,20 +162,13 @@ impl Encoder {
         config: EncoderConfig,
         threads: &Arc<ggml::Threads>,
         repack: bool,
-        watch: &Watch,
     ) -> Result<Self> {
         let refused = |error: ggml::Error| Error::model(format!("{}: {error}", file.path().display()));
         let backend = Backend::new(threads).map_err(refused)?;
         let specs: Vec<TensorSpec> = file.tensors().iter().map(spec).collect();
         let weights = Arc::new(Weights::map(checked, &specs, &backend, repack).map_err(refused)?);
         let positions = read_positions(file, config.sizes.width as usize)?;
-        Ok(Self {
-            config,
-            weights,
-            executor: Mutex::new(Executor::new(backend).map_err(refused)?),
-            positions,
-            watch: watch.clone(),
-        })
+        Ok(Self { config, weights, executor: Mutex::new(Executor::new(backend).map_err(refused)?), positions })
     }
 
     /// Its sizes.
@@ -120,28 +176,51 @@ impl Encoder {
         &self.config
     }
 
-    /// Encodes a whole utterance: `[frames, 128]` gives [`EncoderConfig::audio_tokens`] rows.
+    /// Encodes a whole utterance: [`EncoderConfig::audio_tokens`] rows.
+    ///
+    /// # Errors
+    /// [`crate::ErrorKind::Internal`] when the graph cannot be run.
     pub fn encode(&self, mel: &LogMel) -> Result<AudioEmbeddings> {
-        let mut data =
-            Vec::with_capacity(EncoderConfig::audio_tokens(mel.frames) * self.config.sizes.projection as usize);
-        let mut start = 0;
-        while start < mel.frames {
-            let end = (start + WINDOW_FRAMES).min(mel.frames);
-            data.extend(self.encode_window(&mel.data[start * MEL_BINS..end * MEL_BINS], mel.frames <= CHUNK_FRAMES)?);
-            start = end;
+        let windows = windows(mel.frames).map(|window| self.encode_part(mel, window, None)).collect::<Result<_>>()?;
+        Ok(AudioEmbeddings { windows })
+    }
+
+    /// Encodes one attention window of an utterance whose features are all there.
+    ///
+    /// # Errors
+    /// As [`Self::encode_window`].
+    pub fn encode_part(
+        &self,
+        mel: &LogMel,
+        window: Range<usize>,
+        watcher: Option<&dyn Watcher>,
+    ) -> Result<EncodedWindow> {
+        let is_only = mel.frames <= CHUNK_FRAMES;
+        self.encode_window(window, &mut |chunk| self.convolve(&mel.part(chunk), is_only), watcher)
+    }
+
+    /// Encodes one attention window, up to 800 frames: the way of every utterance, live and offline. `rows_of` gives the
+    /// rows of a chunk, up to 100 frames, from [`Self::convolve`] or kept since an earlier call.
+    ///
+    /// # Errors
+    /// [`crate::ErrorKind::Internal`] for a window that is empty or too long, and when the graph cannot be run.
+    pub fn encode_window(
+        &self,
+        window: Range<usize>,
+        rows_of: &mut dyn FnMut(Range<usize>) -> Result<ChunkRows>,
+        watcher: Option<&dyn Watcher>,
+    ) -> Result<EncodedWindow> {
+        let mut stem = Vec::with_capacity(EncoderConfig::audio_tokens(window.len()) * self.stem_row());
+        for start in window.clone().step_by(CHUNK_FRAMES) {
+            stem.extend_from_slice(rows_of(start..window.end.min(start + CHUNK_FRAMES))?.values());
         }
-        Ok(AudioEmbeddings { width: self.config.sizes.projection as usize, data })
+        let values = self.attend(&stem, watcher)?.into();
+        Ok(EncodedWindow { width: self.config.sizes.projection as usize, values })
     }
 
-    /// Encodes one attention window: up to 800 frames, `[frames, 128]`. A short last chunk is filled up with 0.0
-    /// (in normalised units, which is not silence) unless it is the only chunk of the `whole` recording.
-    pub fn encode_window(&self, frames: &[f32], whole: bool) -> Result<Vec<f32>> {
-        self.attend(&self.convolve(frames, whole)?)
-    }
-
-    /// The stem's output of one window, `[tokens, channels * 16]`, through `conv_out`, the layers and the projector:
-    /// `[tokens, decoder width]`.
-    pub fn attend(&self, rows: &[f32]) -> Result<Vec<f32>> {
+    /// The convolution stem's output of one window, `[tokens, channels * 16]`, through `conv_out`, the layers and the
+    /// projector: `[tokens, decoder width]`.
+    fn attend(&self, rows: &[f32], watcher: Option<&dyn Watcher>) -> Result<Vec<f32>> {
         let tokens = rows.len() / self.stem_row();
         if tokens == 0
             || tokens > WINDOW_CHUNKS * encoder_tokens(CHUNK_FRAMES)
@@ -154,7 +233,7 @@ impl Encoder {
         // Watching adds a copy for each of the six products and the end of a layer.
         let arena = Arena::new(24 + 56 * self.config.sizes.layers).map_err(internal)?;
         let sights = RefCell::new(Vec::new());
-        let building = Building { arena: &arena, sights: self.watch.watcher().map(|_| &sights) };
+        let building = Building { arena: &arena, sights: watcher.map(|_| &sights) };
         let build = || -> ggml::Result<_> {
             let stem = arena.input(&[self.stem_row(), tokens])?;
             let added = arena.input(&[width, tokens])?;
@@ -174,7 +253,7 @@ impl Encoder {
         let mut values = self.run(&arena, &[(stem, rows), (added, &positions)], &outputs)?.into_iter();
         let output = values.next().unwrap_or_default();
         for ((sight, node), rows) in sights.iter().zip(values) {
-            match (sight, self.watch.watcher()) {
+            match (sight, watcher) {
                 (Sight::Product(weight), Some(watcher)) => watcher.product(weight, node.dims()[0], &rows),
                 (Sight::Layer(layer), Some(watcher)) => watcher.encoder_layer(*layer, node.dims()[0], &rows),
                 (_, None) => {}
@@ -183,22 +262,19 @@ impl Encoder {
         Ok(output)
     }
 
-    /// The convolution stem alone, before `conv_out`: `[tokens, channels * 16]`. Chunks of 100 frames do not know of each
-    /// other here, so a window's rows are those of its chunks, one after the other.
-    pub fn convolve(&self, frames: &[f32], whole: bool) -> Result<Vec<f32>> {
-        let total = frames.len() / MEL_BINS;
-        if total == 0 || total > WINDOW_FRAMES || !frames.len().is_multiple_of(MEL_BINS) {
-            return Err(Error::internal(format!("audio encoder: a window of {} values", frames.len())));
+    /// The convolution stem of one chunk, up to 100 frames, before `conv_out`. A short chunk is filled up with 0.0 (in
+    /// normalised units, which is not silence) unless it is the only one of its utterance.
+    ///
+    /// # Errors
+    /// [`crate::ErrorKind::Internal`] for a chunk that is empty or too long, and when the graph cannot be run.
+    pub fn convolve(&self, chunk: &LogMel, is_only: bool) -> Result<ChunkRows> {
+        if chunk.frames == 0 || chunk.frames > CHUNK_FRAMES || chunk.data.len() != chunk.frames * MEL_BINS {
+            return Err(Error::internal(format!("audio encoder: a chunk of {} frames", chunk.frames)));
         }
-        let alone = whole && total <= CHUNK_FRAMES;
-        let mut rows = Vec::with_capacity(EncoderConfig::audio_tokens(total) * self.stem_row());
-        for chunk in frames.chunks(CHUNK_FRAMES * MEL_BINS) {
-            let valid = chunk.len() / MEL_BINS;
-            let width = if alone { valid } else { CHUNK_FRAMES };
-            let out = self.convolve_chunk(&image(chunk, width), width)?;
-            rows.extend_from_slice(&out[..encoder_tokens(valid) * self.stem_row()]);
-        }
-        Ok(rows)
+        let width = if is_only { chunk.frames } else { CHUNK_FRAMES };
+        let mut rows = self.convolve_image(&image(&chunk.data, width), width)?;
+        rows.truncate(encoder_tokens(chunk.frames) * self.stem_row());
+        Ok(ChunkRows(rows.into()))
     }
 
     /// Values per row of the stem's output: channel slow, frequency fast.
@@ -206,8 +282,8 @@ impl Encoder {
         (self.config.sizes.conv_channels * self.config.sizes.conv_rows()) as usize
     }
 
-    /// One chunk as an image, time fastest, through the three convolutions.
-    fn convolve_chunk(&self, image: &[f32], width: usize) -> Result<Vec<f32>> {
+    /// An image, time fastest, through the three convolutions.
+    fn convolve_image(&self, image: &[f32], width: usize) -> Result<Vec<f32>> {
         let arena = Arena::new(64).map_err(internal)?;
         let build = || -> ggml::Result<_> {
             let input = arena.input(&[width, MEL_BINS])?;

@@ -14,7 +14,7 @@ pub mod watch;
 
 pub use config::{DecoderConfig, EncoderConfig};
 pub use decoder::{CacheType, DecoderSession};
-pub use encoder::{AudioEmbeddings, Encoder};
+pub use encoder::{AudioEmbeddings, EncodedWindow, Encoder};
 pub use files::ModelFiles;
 pub use open::{Model, ModelInfo, ModelOptions};
 pub use watch::{Watch, Watcher};

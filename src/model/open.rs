@@ -34,21 +34,11 @@ pub struct ModelOptions {
     pub cache: CacheType,
     /// Read every stored scale once and refuse files with infinite or undefined ones.
     pub check_scales: bool,
-    /// Who sees what passes through the model, for measuring.
-    pub watch: Watch,
 }
 
 impl Default for ModelOptions {
     fn default() -> Self {
-        Self {
-            threads: 0,
-            steady_threads: false,
-            mmap: true,
-            repack: true,
-            cache: CacheType::F16,
-            check_scales: true,
-            watch: Watch::default(),
-        }
+        Self { threads: 0, steady_threads: false, mmap: true, repack: true, cache: CacheType::F16, check_scales: true }
     }
 }
 
@@ -82,7 +72,6 @@ struct Inner {
     cache: CacheType,
     /// Rows of one pass that are computed as if each came alone.
     each_at_once: usize,
-    watch: Watch,
     info: ModelInfo,
     load_time: Duration,
 }
@@ -124,14 +113,7 @@ impl Model {
                 ggml::llama::Model::load(&decoder_checked, decoder_config.arch.name(), vocabulary, load)
             });
             let rest = || -> Result<_> {
-                let encoder = Encoder::open(
-                    &encoder_file,
-                    &encoder_checked,
-                    encoder_config,
-                    &threads,
-                    options.repack,
-                    &options.watch,
-                )?;
+                let encoder = Encoder::open(&encoder_file, &encoder_checked, encoder_config, &threads, options.repack)?;
                 let tokenizer = read_tokenizer(&decoder_file)?;
                 if options.check_scales {
                     check::finite(&encoder_file)?;
@@ -149,7 +131,6 @@ impl Model {
         })?;
         let info = describe(&decoder_file, &encoder_file);
         let load_time = start.elapsed();
-        let (cache, watch) = (options.cache, options.watch.clone());
         Ok(Self {
             inner: Arc::new(Inner {
                 encoder,
@@ -157,9 +138,8 @@ impl Model {
                 decoder_config,
                 tokenizer,
                 threads,
-                cache,
+                cache: options.cache,
                 each_at_once,
-                watch,
                 info,
                 load_time,
             }),
@@ -189,9 +169,20 @@ impl Model {
     }
 
     /// A fresh decoding session of at least `capacity` positions over the shared weights.
+    ///
+    /// # Errors
+    /// [`crate::ErrorKind::Internal`] when there is no memory for them.
     pub fn session(&self, capacity: usize) -> Result<Box<dyn DecoderSession>> {
+        self.watched_session(capacity, &Watch::default())
+    }
+
+    /// The same, watched.
+    ///
+    /// # Errors
+    /// As [`Self::session`].
+    pub fn watched_session(&self, capacity: usize, watch: &Watch) -> Result<Box<dyn DecoderSession>> {
         let inner = &self.inner;
-        decoder::open(&inner.decoder, capacity, &inner.threads, inner.cache, inner.each_at_once, &inner.watch)
+        decoder::open(&inner.decoder, capacity, &inner.threads, inner.cache, inner.each_at_once, watch)
     }
 
     /// The vocabulary.

@@ -1,7 +1,8 @@
 //! Watching a model compute, for what has to be measured inside it: which values its matrices multiply, and what every
 //! layer of the encoder gives.
 //!
-//! A model opened with a [`Watcher`] reports every window it encodes and every pass of every session, and is slower.
+//! A watcher is given to a call: to a transcription ([`crate::Options::watch`]), to a decoding session, or to the encoder.
+//! What is watched is slower.
 
 use std::fmt;
 use std::sync::Arc;
@@ -15,7 +16,7 @@ pub trait Watcher: Send + Sync {
     fn encoder_layer(&self, _layer: usize, _width: usize, _rows: &[f32]) {}
 }
 
-/// Who watches a model: nobody, unless it is made from a [`Watcher`].
+/// Who watches: nobody, unless it is made from a [`Watcher`].
 #[derive(Clone, Default)]
 pub struct Watch(Option<Arc<dyn Watcher>>);
 
@@ -25,7 +26,8 @@ impl Watch {
         Self(Some(watcher))
     }
 
-    pub(super) fn watcher(&self) -> Option<&dyn Watcher> {
+    /// The watcher, if there is one.
+    pub fn watcher(&self) -> Option<&dyn Watcher> {
         self.0.as_deref()
     }
 

@@ -7,14 +7,11 @@
 //! came alone ([`crate::model::DecoderSession::append_each`]).
 
 use super::cost::{StepCost, Stopwatch};
-use super::windows::WindowRows;
 use crate::error::{Error, Remedy, Result};
-use crate::model::Model;
-use crate::model::config::{CHUNK_FRAMES, WINDOW_CHUNKS, encoder_tokens};
 use crate::model::decoder::{Choice, DecoderSession, Input, most_likely};
+use crate::model::{AudioEmbeddings, EncodedWindow, Model, Watch};
 use crate::options::{Cancel, Options, Reuse};
 use crate::text::Prompt;
-use std::sync::Arc;
 
 /// What is expected of a text before it is decoded.
 #[derive(Debug, Clone, Copy, Default)]
@@ -53,13 +50,14 @@ pub(super) struct Decoded {
 pub(super) struct Decoding {
     model: Model,
     cancel: Cancel,
+    watch: Watch,
     reuse: Reuse,
     ends: Vec<u32>,
     session: Option<Box<dyn DecoderSession>>,
     /// Room to make at once, in positions.
     expected: usize,
     before: Vec<u32>,
-    windows: Vec<WindowRows>,
+    windows: Vec<EncodedWindow>,
 }
 
 impl Decoding {
@@ -68,6 +66,7 @@ impl Decoding {
         Self {
             model: model.clone(),
             cancel: options.cancel.clone(),
+            watch: options.watch.clone(),
             reuse: options.reuse,
             ends,
             session: None,
@@ -77,19 +76,17 @@ impl Decoding {
         }
     }
 
-    /// Decodes greedily what follows `prompt` with `windows` in it.
+    /// Decodes greedily what follows `prompt` with the audio in it.
     pub(super) fn decode(
         &mut self,
         prompt: &Prompt,
-        windows: &[WindowRows],
+        audio: &AudioEmbeddings,
         script: Script<'_>,
         limits: Limits,
         cost: &mut StepCost,
         watch: &mut Stopwatch,
     ) -> Result<Decoded> {
-        let width = self.model.decoder_config().sizes.width as usize;
-        let audio_tokens = windows.iter().map(|rows| rows.len()).sum::<usize>() / width;
-        let positions = prompt.positions(audio_tokens);
+        let positions = prompt.positions(audio.rows());
         let max = self.model.decoder_config().max_positions;
         if positions + script.forced.len() >= max {
             return Err(Error::usage(format!(
@@ -99,7 +96,8 @@ impl Decoding {
         }
         let budget = limits.tokens.max(script.forced.len()).min(max - positions);
         self.make_room((positions + budget).min(max))?;
-        let held = if self.reuse.attention { self.keep_common(prompt, windows, width)? } else { self.keep_nothing()? };
+        let (full, rest) = audio.full_and_rest();
+        let held = if self.reuse.attention { self.keep_common(prompt, full)? } else { self.keep_nothing()? };
         cost.tokens_reused += held;
         cost.tokens_prefilled += positions - held;
 
@@ -107,14 +105,13 @@ impl Decoding {
             self.append(&[Input::Tokens(&prompt.before)], 0)?;
             self.before.clone_from(&prompt.before);
         }
-        let (whole, tail) = whole_windows(windows, width);
-        for rows in &whole[self.windows.len()..] {
-            self.append(&[Input::Rows(rows)], 0)?;
-            self.windows.push(WindowRows::clone(rows));
+        for window in &full[self.windows.len()..] {
+            self.append(&[Input::Rows(window.values())], 0)?;
+            self.windows.push(window.clone());
         }
         let draft = if self.reuse.drafts { script.draft } else { &[] };
         let expected: Vec<u32> = script.forced.iter().chain(draft).copied().take(budget).collect();
-        self.append(&[Input::Rows(tail), Input::Tokens(&prompt.after)], 1)?;
+        self.append(&[Input::Rows(rest), Input::Tokens(&prompt.after)], 1)?;
         let mut decoded =
             Decoded { tokens: Vec::new(), margins: Vec::new(), complete: false, closest: f32::INFINITY, objections: 0 };
         let mut next = self.verify(&expected, script.forced.len(), &mut decoded)?;
@@ -183,19 +180,13 @@ impl Decoding {
     }
 
     /// Forgets what does not belong to this prompt and these windows; returns the positions that stay.
-    fn keep_common(&mut self, prompt: &Prompt, windows: &[WindowRows], width: usize) -> Result<usize> {
+    fn keep_common(&mut self, prompt: &Prompt, full: &[EncodedWindow]) -> Result<usize> {
         if self.before != prompt.before {
             return self.keep_nothing();
         }
-        let (whole, _) = whole_windows(windows, width);
-        let same = self
-            .windows
-            .iter()
-            .zip(whole)
-            .take_while(|(held, wanted)| Arc::ptr_eq(held, wanted) || held == wanted)
-            .count();
+        let same = self.windows.iter().zip(full).take_while(|(held, wanted)| held == wanted).count();
         self.windows.truncate(same);
-        let held = self.before.len() + self.windows.iter().map(|rows| rows.len() / width).sum::<usize>();
+        let held = self.before.len() + self.windows.iter().map(EncodedWindow::rows).sum::<usize>();
         self.session()?.truncate(held);
         Ok(held)
     }
@@ -212,7 +203,7 @@ impl Decoding {
         if self.session.as_ref().is_none_or(|session| session.capacity() < capacity) {
             // The old one goes first: two would double the peak.
             self.session = None;
-            self.session = Some(self.model.session(capacity.max(self.expected))?);
+            self.session = Some(self.model.watched_session(capacity.max(self.expected), &self.watch)?);
             self.keep_nothing()?;
         }
         Ok(())
@@ -230,13 +221,5 @@ impl Decoding {
     fn append_each(&mut self, ids: &[u32]) -> Result<()> {
         self.cancel.check()?;
         self.session()?.append_each(ids)
-    }
-}
-
-/// The full windows, each a pass of its own, and the rows of the one that is not full; empty if there is none.
-fn whole_windows(windows: &[WindowRows], width: usize) -> (&[WindowRows], &[f32]) {
-    match windows.split_last() {
-        Some((last, earlier)) if last.len() < encoder_tokens(CHUNK_FRAMES) * WINDOW_CHUNKS * width => (earlier, last),
-        _ => (windows, &[]),
     }
 }

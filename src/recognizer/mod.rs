@@ -171,11 +171,10 @@ impl Recognizer {
             }
             Cow::Borrowed(_) => &mut self.windows,
         };
-        let Options { reuse, cancel, .. } = &self.options;
-        let rows = windows.encode(self.model.encoder(), &filled, *reuse, cancel, &mut cost, &mut watch)?;
+        let embeddings = windows.encode(self.model.encoder(), &filled, &self.options, &mut cost, &mut watch)?;
         let token_limit = self.options.token_budget(filled.len());
         let limits = Limits { tokens: token_limit, generated: most_generated };
-        let decoded = self.decoding.decode(&self.prompt, &rows, script, limits, &mut cost, &mut watch)?;
+        let decoded = self.decoding.decode(&self.prompt, &embeddings, script, limits, &mut cost, &mut watch)?;
         let text = self.model.tokenizer().decode(&decoded.tokens);
         let answer = answer::parse(&text, self.options.language.as_ref(), decoded.complete);
         let Decoded { tokens, margins, complete, closest, objections } = decoded;
@@ -186,7 +185,7 @@ impl Recognizer {
             answer,
             closest,
             objections,
-            audio_tokens: EncoderConfig::audio_tokens(mel::frame_count(filled.len())),
+            audio_tokens: embeddings.rows(),
             token_limit,
             cost,
         })

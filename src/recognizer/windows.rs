@@ -7,16 +7,12 @@
 
 use super::cost::{StepCost, Stopwatch};
 use crate::error::Result;
-use crate::mel::{BANDS, MelEnergies, is_same_under, normalize};
-use crate::model::Encoder;
+use crate::mel::{BANDS, LogMel, MelEnergies, is_same_under};
 use crate::model::config::CHUNK_FRAMES;
-use crate::model::encoder::WINDOW_FRAMES;
-use crate::options::{Cancel, Reuse};
+use crate::model::encoder::{self, ChunkRows, WINDOW_FRAMES};
+use crate::model::{AudioEmbeddings, EncodedWindow, Encoder};
+use crate::options::Options;
 use std::ops::Range;
-use std::sync::Arc;
-
-/// Encoder rows of one attention window, `[rows, decoder width]`.
-pub(super) type WindowRows = Arc<[f32]>;
 
 /// Something computed from finished frames, and what it depends on besides them.
 struct Kept<T> {
@@ -40,9 +36,9 @@ pub(super) struct Windows {
     /// The loudest energy of the audio before, as far as it still counts.
     carried_peak: Option<f32>,
     /// Finished windows, from the first on.
-    windows: Vec<Kept<WindowRows>>,
+    windows: Vec<Kept<EncodedWindow>>,
     /// Finished chunks from `first_chunk` on: those of the window that is not finished.
-    chunks: Vec<Kept<Vec<f32>>>,
+    chunks: Vec<Kept<ChunkRows>>,
     first_chunk: usize,
 }
 
@@ -69,38 +65,52 @@ impl Windows {
         &mut self,
         encoder: &Encoder,
         audio: &[f32],
-        reuse: Reuse,
-        cancel: &Cancel,
+        options: &Options,
         cost: &mut StepCost,
         watch: &mut Stopwatch,
-    ) -> Result<Vec<WindowRows>> {
+    ) -> Result<AudioEmbeddings> {
         let (frames, peak) = self.hear(audio);
         cost.mel += watch.lap();
+        let Options { reuse, cancel, watch: watched, .. } = options;
         let finished = self.energies.frames();
         let total = frames.len() / BANDS;
-        let mut rows = Vec::with_capacity(total.div_ceil(WINDOW_FRAMES));
-        for (index, start) in (0..total).step_by(WINDOW_FRAMES).enumerate() {
-            let range = start..total.min(start + WINDOW_FRAMES);
+        let mut windows = Vec::with_capacity(total.div_ceil(WINDOW_FRAMES));
+        for (index, window) in encoder::windows(total).enumerate() {
             if let Some(kept) = self.windows.get(index).filter(|kept| reuse.windows && kept.stands(peak)) {
-                rows.push(Arc::clone(&kept.value));
+                windows.push(kept.value.clone());
                 cost.windows_reused += 1;
                 continue;
             }
             cancel.check()?;
-            let lowest = lowest(&frames[range.start * BANDS..range.end * BANDS]);
-            let stem = self.convolve(encoder, &frames, range.clone(), peak, reuse.chunks, cost)?;
-            let value: WindowRows = encoder.attend(&stem)?.into();
+            let mut rows_of = |chunk: Range<usize>| {
+                let energies = &frames[chunk.start * BANDS..chunk.end * BANDS];
+                let is_finished = chunk.len() == CHUNK_FRAMES && chunk.end <= finished;
+                let place = (chunk.start / CHUNK_FRAMES).checked_sub(self.first_chunk);
+                let kept = place.and_then(|place| self.chunks.get(place));
+                if let Some(kept) = kept.filter(|kept| reuse.chunks && kept.stands(peak)) {
+                    return Ok(kept.value.clone());
+                }
+                let value = encoder.convolve(&LogMel::from_energies(energies, peak), total <= CHUNK_FRAMES)?;
+                cost.chunks_convolved += 1;
+                if let Some(place) = place.filter(|place| is_finished && *place <= self.chunks.len()) {
+                    self.chunks.truncate(place);
+                    self.chunks.push(Kept { value: value.clone(), peak, lowest: lowest(energies) });
+                }
+                Ok(value)
+            };
+            let value = encoder.encode_window(window.clone(), &mut rows_of, watched.watcher())?;
             cost.windows_encoded += 1;
-            rows.push(Arc::clone(&value));
-            if range.len() == WINDOW_FRAMES && range.end <= finished {
+            windows.push(value.clone());
+            if window.len() == WINDOW_FRAMES && window.end <= finished {
+                let lowest = lowest(&frames[window.start * BANDS..window.end * BANDS]);
                 self.windows.truncate(index);
                 self.windows.push(Kept { value, peak, lowest });
-                self.first_chunk = range.end / CHUNK_FRAMES;
+                self.first_chunk = window.end / CHUNK_FRAMES;
                 self.chunks.clear();
             }
         }
         cost.encode += watch.lap();
-        Ok(rows)
+        Ok(AudioEmbeddings { windows })
     }
 
     /// Takes `audio` as [`Windows::encode`] does: energies of all frames, the one at the mirrored end included, and their peak.
@@ -126,40 +136,6 @@ impl Windows {
             frames.extend_from_slice(&last);
         }
         (frames, peak)
-    }
-
-    /// The stem's rows of one window, chunk by chunk.
-    fn convolve(
-        &mut self,
-        encoder: &Encoder,
-        energies: &[f32],
-        window: Range<usize>,
-        peak: f32,
-        reuse: bool,
-        cost: &mut StepCost,
-    ) -> Result<Vec<f32>> {
-        let (finished, total) = (self.energies.frames(), energies.len() / BANDS);
-        let mut rows = Vec::new();
-        for start in window.clone().step_by(CHUNK_FRAMES) {
-            let end = window.end.min(start + CHUNK_FRAMES);
-            let place = (start / CHUNK_FRAMES).checked_sub(self.first_chunk);
-            if let Some(kept) = place.and_then(|place| self.chunks.get(place)).filter(|kept| reuse && kept.stands(peak))
-            {
-                rows.extend_from_slice(&kept.value);
-                continue;
-            }
-            let chunk = &energies[start * BANDS..end * BANDS];
-            let value = encoder.convolve(&normalize(chunk, peak), total <= CHUNK_FRAMES)?;
-            cost.chunks_convolved += 1;
-            rows.extend_from_slice(&value);
-            if let Some(place) =
-                place.filter(|place| end - start == CHUNK_FRAMES && end <= finished && *place <= self.chunks.len())
-            {
-                self.chunks.truncate(place);
-                self.chunks.push(Kept { value, peak, lowest: lowest(chunk) });
-            }
-        }
-        Ok(rows)
     }
 }
 

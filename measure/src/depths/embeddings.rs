@@ -9,14 +9,15 @@
 use super::Clip;
 use super::metrics::cosine;
 use qasr::error::{Error, Result};
-use qasr::mel::{BANDS, log_mel};
+use qasr::mel::{LogMel, log_mel};
 use qasr::model::config::{CHUNK_FRAMES, encoder_tokens};
-use qasr::model::encoder::WINDOW_FRAMES;
-use qasr::model::{Model, ModelFiles, ModelOptions, Watch, Watcher};
+use qasr::model::encoder::windows;
+use qasr::model::{Model, Watcher};
 use qasr::units::SAMPLE_RATE;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::ops::Range;
+use std::sync::{Mutex, PoisonError};
 
 /// Keeps what passes behind the layers of one window.
 #[derive(Default)]
@@ -37,35 +38,13 @@ impl Watcher for Layers {
     }
 }
 
-/// A model whose encoder can be looked into.
-pub struct Probe {
-    model: Model,
-    layers: Arc<Layers>,
-}
-
-impl Probe {
-    /// Opens the model; a watcher in `options` is replaced.
-    ///
-    /// # Errors
-    /// As [`Model::open`].
-    pub fn open(files: &ModelFiles, options: &ModelOptions) -> Result<Self> {
-        let layers = Arc::new(Layers::default());
-        let watcher: Arc<dyn Watcher> = layers.clone();
-        let mut options = options.clone();
-        options.watch = Watch::new(watcher);
-        Ok(Self { model: Model::open(files, &options)?, layers })
-    }
-
-    /// Rows behind each layer, and the encoder's output as the last, of one window: `[frames, 128]`.
-    fn window(&self, frames: &[f32], whole: bool) -> Result<Vec<Rows>> {
-        let encoder = self.model.encoder();
-        let stem = encoder.convolve(frames, whole)?;
-        self.layers.rows.lock().unwrap_or_else(PoisonError::into_inner).clear();
-        let data = encoder.attend(&stem)?;
-        let mut rows = std::mem::take(&mut *self.layers.rows.lock().unwrap_or_else(PoisonError::into_inner));
-        rows.push(Rows { width: encoder.config().sizes.projection as usize, data });
-        Ok(rows)
-    }
+/// Rows behind each layer, and the encoder's output as the last, of one attention window.
+fn rows_of(model: &Model, mel: &LogMel, window: Range<usize>) -> Result<Vec<Rows>> {
+    let layers = Layers::default();
+    let output = model.encoder().encode_part(mel, window, Some(&layers))?;
+    let mut rows = layers.rows.into_inner().unwrap_or_else(PoisonError::into_inner);
+    rows.push(Rows { width: output.width(), data: output.values().to_vec() });
+    Ok(rows)
 }
 
 /// How far the rows of one place are from the reference's.
@@ -150,16 +129,16 @@ impl Sums {
 /// [`crate::ErrorKind::Usage`] for a clip too short to be heard; [`crate::ErrorKind::Model`] when the encoders have
 /// other sizes, or give a number that is not finite. The clip is named.
 pub fn compare(
-    reference: &Probe,
-    other: &Probe,
+    reference: &Model,
+    other: &Model,
     clips: &[Clip],
     progress: &mut dyn FnMut(usize),
 ) -> Result<Vec<ClipDistance>> {
-    let (ours, theirs) = (reference.model.encoder().config().sizes, other.model.encoder().config().sizes);
+    let (ours, theirs) = (reference.encoder().config().sizes, other.encoder().config().sizes);
     if ours != theirs {
         return Err(Error::model(format!(
             "the encoder of {} has other sizes than the reference's: compare types of one model",
-            other.model.info().name
+            other.info().name
         )));
     }
     let mut distances = Vec::with_capacity(clips.len());
@@ -171,16 +150,15 @@ pub fn compare(
     Ok(distances)
 }
 
-fn compare_clip(reference: &Probe, other: &Probe, clip: &Clip) -> Result<ClipDistance> {
+fn compare_clip(reference: &Model, other: &Model, clip: &Clip) -> Result<ClipDistance> {
     let mel = log_mel(&clip.samples);
     if mel.frames == 0 {
         return Err(Error::usage("the clip is too short to be heard: leave it out"));
     }
-    let whole = mel.frames <= CHUNK_FRAMES;
     let mut places = Vec::new();
     let mut seconds = Vec::new();
-    for window in mel.data.chunks(WINDOW_FRAMES * BANDS) {
-        let (ours, theirs) = (reference.window(window, whole)?, other.window(window, whole)?);
+    for window in windows(mel.frames) {
+        let (ours, theirs) = (rows_of(reference, &mel, window.clone())?, rows_of(other, &mel, window)?);
         places.resize(ours.len(), Sums::NONE);
         for ((sums, ours), theirs) in places.iter_mut().zip(&ours).zip(&theirs) {
             if ours.data.iter().chain(&theirs.data).any(|value| !value.is_finite()) {

@@ -13,7 +13,6 @@ use super::{Clip, Spread};
 use qasr::error::{Error, Result};
 use qasr::mel::log_mel;
 use qasr::model::Model;
-use qasr::model::config::{CHUNK_FRAMES, WINDOW_CHUNKS, encoder_tokens};
 use qasr::model::decoder::{Input, OUTPUTS_AT_ONCE};
 use qasr::options::Options;
 use qasr::recognizer::{Recognizer, Script};
@@ -57,14 +56,14 @@ pub fn force(
     // The same passes as in recognition: every whole window by itself, its tail together with what follows.
     let mut session = model.session(positions)?;
     session.append(&[Input::Tokens(&prompt.before)], 0)?;
-    let windows = audio.data.chunks_exact(WINDOW_CHUNKS * encoder_tokens(CHUNK_FRAMES) * audio.width);
-    let tail = windows.remainder();
-    for rows in windows {
-        session.append(&[Input::Rows(rows)], 0)?;
+    let (full, rest_of_audio) = audio.full_and_rest();
+    for window in full {
+        session.append(&[Input::Rows(window.values())], 0)?;
     }
     // The first pass also gives what is expected before any id was read.
     let (first, rest) = read.split_at(read.len().min(OUTPUTS_AT_ONCE - 1));
-    session.append(&[Input::Rows(tail), Input::Tokens(&prompt.after), Input::Tokens(first)], first.len() + 1)?;
+    session
+        .append(&[Input::Rows(rest_of_audio), Input::Tokens(&prompt.after), Input::Tokens(first)], first.len() + 1)?;
     let mut index = 0;
     let mut outputs = first.len() + 1;
     let mut batches = rest.chunks(OUTPUTS_AT_ONCE);

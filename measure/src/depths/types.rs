@@ -1,6 +1,6 @@
 //! All depths that need a model, one type after the other, beside one reference.
 
-use super::embeddings::{self, LengthDistance, Probe};
+use super::embeddings::{self, LengthDistance};
 use super::logits::{self, ClipCost, LogitsCost, Reference};
 use super::{Clip, Spread};
 use crate::evaluation::{self, Comparison, EvaluationOptions, FileResult, Manifest, Summary};
@@ -49,9 +49,10 @@ impl<'m> Material<'m> {
     }
 }
 
-/// The reference, measured once.
+/// The reference, opened and measured once.
 pub struct Baseline {
-    probe: Probe,
+    files: ModelFiles,
+    model: Model,
     logits: Reference,
     results: Vec<FileResult>,
 }
@@ -104,20 +105,18 @@ impl Baseline {
         let model = Model::open(files, options)?;
         let clips = material.clips.len();
         let total = clips + material.manifest.entries.len();
-        Ok(Self {
-            probe: Probe::open(files, options)?,
-            logits: Reference::measure(&model, &material.clips, &mut |done| progress(done, total))?,
-            results: evaluation::run(
-                &model,
-                material.manifest,
-                &material.options,
-                None,
-                &mut |step: evaluation::Progress<'_>| progress(clips + step.done, total),
-            )?,
-        })
+        let logits = Reference::measure(&model, &material.clips, &mut |done| progress(done, total))?;
+        let results = evaluation::run(
+            &model,
+            material.manifest,
+            &material.options,
+            None,
+            &mut |step: evaluation::Progress<'_>| progress(clips + step.done, total),
+        )?;
+        Ok(Self { files: files.clone(), model, logits, results })
     }
 
-    /// Measures a type beside it; `progress` as in [`Self::measure`].
+    /// Measures a type beside it; `progress` as in [`Self::measure`]. Of the reference itself nothing is opened again.
     ///
     /// # Errors
     /// Those of opening and of every depth.
@@ -130,9 +129,8 @@ impl Baseline {
     ) -> Result<TypeCost> {
         let lengths = material.lengths.len();
         let total = lengths + material.clips.len() + material.manifest.entries.len();
-        let probe = Probe::open(files, options)?;
-        let distances = embeddings::compare(&self.probe, &probe, &material.lengths, &mut |done| progress(done, total))?;
-        let model = Model::open(files, options)?;
+        let model = if *files == self.files { self.model.clone() } else { Model::open(files, options)? };
+        let distances = embeddings::compare(&self.model, &model, &material.lengths, &mut |done| progress(done, total))?;
         let LogitsCost { kl, flip_rate, perplexity_reference, perplexity, clips, positions } =
             logits::compare(&model, &self.logits, &mut |done| progress(lengths + done, total))?;
         let transcribed =

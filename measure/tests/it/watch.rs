@@ -36,10 +36,11 @@ struct Watched {
     _folder: tempfile::TempDir,
     files: ModelFiles,
     seen: Arc<Recorder>,
+    watch: Watch,
     model: Model,
 }
 
-/// The demo checkpoint at this type, watched.
+/// The demo checkpoint at this type, and a watcher.
 fn watched(file_type: FileType) -> Watched {
     let folder = tempfile::tempdir().unwrap();
     let checkpoint = crate::scratch::root().join("convert/demo/checkpoint");
@@ -50,9 +51,8 @@ fn watched(file_type: FileType) -> Watched {
     let seen = Arc::new(Recorder::default());
     let mut options = ModelOptions::default();
     options.threads = 1;
-    options.watch = Watch::new(seen.clone());
     let model = Model::open(&files, &options).unwrap();
-    Watched { _folder: folder, files, seen, model }
+    Watched { _folder: folder, files, watch: Watch::new(seen.clone()), seen, model }
 }
 
 fn six_words() -> qasr::audio::Pcm16k {
@@ -71,10 +71,12 @@ fn matrices(file: &Path) -> Vec<(String, usize)> {
 fn every_matrix_is_seen_with_its_width_and_the_text_stays_as_it_was() {
     // q4_0 is repacked, q8_0 and f16 are multiplied where they lie.
     for file_type in [FileType::F16, FileType::Q8_0, FileType::Q4_0] {
-        let Watched { _folder, files, seen, model } = watched(file_type);
-        let text = |model: &Model| transcribe(model, &six_words(), &Options::default(), &mut |_| {}).unwrap();
-        let with = text(&model);
-        let without = text(&Model::open(&files, &ModelOptions::default()).unwrap());
+        let Watched { _folder, files, seen, watch, model } = watched(file_type);
+        let mut options = Options::default();
+        let without = transcribe(&model, &six_words(), &options, &mut |_| {}).unwrap();
+        assert!(seen.products.lock().unwrap().is_empty(), "nobody watches a call that has no watcher");
+        options.watch = watch;
+        let with = transcribe(&model, &six_words(), &options, &mut |_| {}).unwrap();
         assert_eq!((&with.text, &with.segments[0].tokens), (&without.text, &without.segments[0].tokens));
         assert_eq!(with.text.split(' ').count(), 6, "{}", with.text);
 
@@ -114,16 +116,17 @@ fn rows_of(file: &Path, name: &str, rows: std::ops::Range<usize>) -> Vec<f32> {
 
 #[test]
 fn what_is_seen_is_what_is_multiplied() {
-    let Watched { _folder, files, seen, model } = watched(FileType::F32);
+    let Watched { _folder, files, seen, watch, model } = watched(FileType::F32);
     // Encoder: in front of `conv_out` lies what the convolutions give.
     let features = mel::log_mel(six_words().samples());
-    let window = &features.data[..300 * 128];
-    let stem = model.encoder().convolve(window, false).unwrap();
-    model.encoder().attend(&stem).unwrap();
+    let chunks = [0..100, 100..200, 200..300].map(|chunk| features.part(chunk));
+    let stem: Vec<f32> =
+        chunks.iter().flat_map(|chunk| model.encoder().convolve(chunk, false).unwrap().values().to_vec()).collect();
+    model.encoder().encode_part(&features, 0..300, watch.watcher()).unwrap();
     assert_eq!(seen.products.lock().unwrap()["a.conv_out.weight"].1, stem);
 
     // Decoder: in front of the first layer lie the normalised rows of the token table.
-    let mut session = model.session(8).unwrap();
+    let mut session = model.watched_session(8, &watch).unwrap();
     session.append(&[Input::Tokens(&[7, 8])], 1).unwrap();
     let weight = rows_of(&files.decoder, "blk.0.attn_norm.weight", 0..1);
     let epsilon = Gguf::open(&files.decoder).unwrap().f32("qwen3.attention.layer_norm_rms_epsilon").unwrap();

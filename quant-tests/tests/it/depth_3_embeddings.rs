@@ -1,22 +1,23 @@
 //! Depth 3: the encoder's rows at every type beside the f16 pair's, layer by layer, short and long, clean and noisy.
 
 use crate::common::{
-    Checks, KINDS, KINDS_OF_REAL_WIDTHS, change_scales, convert, demo_checkpoint, of_real_widths, open, options,
-    recording, strings,
+    Checks, KINDS, KINDS_OF_REAL_WIDTHS, change_scales, convert, demo_checkpoint, of_real_widths, open, recording,
+    strings,
 };
+use qasr::Model;
 use qasr::mel::log_mel;
 use qasr_measure::depths::Clip;
-use qasr_measure::depths::embeddings::{Probe, RowsDistance, by_length, compare, of_length};
+use qasr_measure::depths::embeddings::{RowsDistance, by_length, compare, of_length};
 use qasr_measure::depths::noise::{Noise, add};
 use quant_tests::limits::Depth;
 use std::collections::BTreeMap;
 use std::path::Path;
 use tempfile::TempDir;
 
-fn probe(checkpoint: &Path, kind: &str) -> (TempDir, Probe) {
+fn opened(checkpoint: &Path, kind: &str) -> (TempDir, Model) {
     let (folder, files) = convert(checkpoint, kind);
-    let probe = Probe::open(&files, &options()).unwrap();
-    (folder, probe)
+    let model = open(&files);
+    (folder, model)
 }
 
 /// Pieces of every length that `material` allows, clean and with two noises in them.
@@ -33,7 +34,7 @@ fn clips(material: &[Clip], lengths: &[f64]) -> Vec<Clip> {
 }
 
 /// Checks every place of the encoder at the length and condition where it is worst.
-fn check(checks: &mut Checks, subject: &str, kind: &str, reference: &Probe, other: &Probe, clips: &[Clip]) {
+fn check(checks: &mut Checks, subject: &str, kind: &str, reference: &Model, other: &Model, clips: &[Clip]) {
     let mut worst = BTreeMap::<String, (f64, f64, String)>::new();
     for length in by_length(&compare(reference, other, clips, &mut |_| {}).unwrap()) {
         let layers = length.layers.iter().enumerate().map(|(layer, distance)| (format!("layer_{layer}"), distance));
@@ -57,10 +58,10 @@ fn check(checks: &mut Checks, subject: &str, kind: &str, reference: &Probe, othe
 }
 
 fn every_type(subject: &str, checkpoint: &Path, kinds: &[&str], clips: &[Clip]) {
-    let (_folder, reference) = probe(checkpoint, "f16");
+    let (_folder, reference) = opened(checkpoint, "f16");
     let mut checks = Checks::new(Depth::Embeddings);
     for kind in kinds {
-        let (_folder, other) = probe(checkpoint, kind);
+        let (_folder, other) = opened(checkpoint, kind);
         check(&mut checks, subject, kind, &reference, &other, clips);
     }
     checks.finish();
@@ -89,9 +90,9 @@ fn rows_of_real_widths_stay_within_their_limits() {
 #[test]
 fn what_is_compared_is_what_the_encoder_gives() {
     let (_folder, files) = convert(&demo_checkpoint(), "q8_0");
-    let probe = Probe::open(&files, &options()).unwrap();
+    let model = open(&files);
     let clip = of_length(&[recording("six_words"), recording("sample")], 8.5, 1).remove(0);
-    let itself = compare(&probe, &probe, std::slice::from_ref(&clip), &mut |_| {}).unwrap().remove(0);
+    let itself = compare(&model, &model, std::slice::from_ref(&clip), &mut |_| {}).unwrap().remove(0);
     assert_eq!((itself.layers.len(), itself.output_by_second.len(), itself.seconds), (4, 9, 8.5));
     for distance in itself.layers.iter().chain([&itself.output]) {
         assert_eq!(distance.relative_rms, 0.0);
@@ -99,14 +100,15 @@ fn what_is_compared_is_what_the_encoder_gives() {
     }
     // Of two types, by hand.
     let (_other_folder, other_files) = convert(&demo_checkpoint(), "q4_0");
-    let measured =
-        compare(&probe, &Probe::open(&other_files, &options()).unwrap(), std::slice::from_ref(&clip), &mut |_| {});
+    let other = open(&other_files);
+    let measured = compare(&model, &other, std::slice::from_ref(&clip), &mut |_| {});
     let output = measured.unwrap().remove(0).output;
-    let [ours, theirs] =
-        [&files, &other_files].map(|files| open(files).encoder().encode(&log_mel(&clip.samples)).unwrap());
-    let expected = qasr_measure::depths::metrics::relative_rms(&ours.data, &theirs.data);
+    let [ours, theirs] = [&model, &other].map(|model| model.encoder().encode(&log_mel(&clip.samples)).unwrap());
+    let width = ours.windows[0].width();
+    let [ours, theirs] = [ours.to_vec(), theirs.to_vec()];
+    let expected = qasr_measure::depths::metrics::relative_rms(&ours, &theirs);
     assert!((output.relative_rms - expected).abs() < 1e-9, "{} and {expected}", output.relative_rms);
-    let smallest = ours.data.chunks(ours.width).zip(theirs.data.chunks(ours.width));
+    let smallest = ours.chunks(width).zip(theirs.chunks(width));
     let smallest = smallest.map(|(a, b)| qasr_measure::depths::metrics::cosine(a, b)).fold(1.0, f64::min);
     assert!((output.cosine_min - smallest).abs() < 1e-9, "{} and {smallest}", output.cosine_min);
 }
@@ -114,10 +116,10 @@ fn what_is_compared_is_what_the_encoder_gives() {
 #[test]
 fn a_damaged_layer_is_over_its_limit_and_those_before_are_not() {
     let clips = clips(&[recording("six_words"), recording("sample")], &[1.0, 2.0, 5.0, 8.5]);
-    let (_reference, reference) = probe(&demo_checkpoint(), "f16");
+    let (_reference, reference) = opened(&demo_checkpoint(), "f16");
     let (_folder, files) = convert(&demo_checkpoint(), "q8_0");
     change_scales(&files.encoder, "a.blk.2.ffn_up.weight", 1.05);
-    let damaged = Probe::open(&files, &options()).unwrap();
+    let damaged = open(&files);
     let mut checks = Checks::new(Depth::Embeddings);
     check(&mut checks, "recordings", "q8_0", &reference, &damaged, &clips);
     let over = checks.over();

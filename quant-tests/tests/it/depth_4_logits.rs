@@ -31,7 +31,7 @@ fn forced_ids_are_read_one_by_one_whatever_the_batches() {
     let prompt = Prompt::build(model.tokenizer(), "", None).unwrap();
     let mut session = model.session(prompt.positions(audio.rows()) + ids.len()).unwrap();
     session
-        .append(&[Input::Tokens(&prompt.before), Input::Rows(&audio.data), Input::Tokens(&prompt.after)], 1)
+        .append(&[Input::Tokens(&prompt.before), Input::Rows(&audio.to_vec()), Input::Tokens(&prompt.after)], 1)
         .unwrap();
     let mut expected = vec![session.logits(0).to_vec()];
     for id in &ids[..ids.len() - 1] {

@@ -25,7 +25,7 @@ struct Heard {
 }
 
 fn hear(model: &Model, golden: &Golden, clip: &Clip, prompt: &Decoded) -> Heard {
-    let rows = model.encoder().encode(&log_mel(&golden.samples(clip).unwrap())).unwrap().data;
+    let rows = model.encoder().encode(&log_mel(&golden.samples(clip).unwrap())).unwrap().to_vec();
     let mut session = model.session(prompt.before.len() + clip.tokens + prompt.after.len() + TOKENS).unwrap();
     session.append(&[Input::Tokens(&prompt.before), Input::Rows(&rows), Input::Tokens(&prompt.after)], 1).unwrap();
     let logits = session.logits(0).to_vec();

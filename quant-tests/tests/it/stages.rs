@@ -46,7 +46,7 @@ fn encoder_rows_agree() {
             assert_eq!(mel.frames, clip.frames, "{} {}: mel frames", subject.name, clip.name);
             let rows = model.encoder().encode(&mel).unwrap();
             assert_eq!(rows.rows(), clip.tokens, "{} {}: tokens", subject.name, clip.name);
-            let found = worst_row(&subject.golden, clip, &rows.data);
+            let found = worst_row(&subject.golden, clip, &rows.to_vec());
             println!("{} {}: {} tokens, smallest cosine 1 - {:.1e}", subject.name, clip.name, clip.tokens, 1.0 - found);
             assert!(found >= ROW_COSINE, "{} {}: smallest cosine of a row is {found:.8}", subject.name, clip.name);
             if found < worst.0 {
@@ -73,7 +73,7 @@ fn the_usual_mistakes_are_noticed() {
         let clip = subject.golden.clips().iter().find(|clip| clip.name == name).unwrap();
         let mut mel = log_mel(&subject.golden.samples(clip).unwrap());
         change(&mut mel);
-        worst_row(&subject.golden, clip, &model.encoder().encode(&mel).unwrap().data)
+        worst_row(&subject.golden, clip, &model.encoder().encode(&mel).unwrap().to_vec())
     };
     let fill = |mel: &mut LogMel, value: f32| {
         mel.frames = mel.frames.next_multiple_of(100);
@@ -146,7 +146,7 @@ fn decoder_logits_and_tokens_agree() {
             let mel = log_mel(&subject.golden.samples(clip).unwrap());
             let rows = model.encoder().encode(&mel).unwrap();
             for expected in &clip.prompts {
-                let (cosine, kl, rms, compared) = decode(subject, model, clip, expected, &rows.data);
+                let (cosine, kl, rms, compared) = decode(subject, model, clip, expected, &rows.to_vec());
                 println!(
                     "{} {} {}: logits cosine {cosine:.8}, KL {kl:.2e}, relative RMS {rms:.2e}, {compared} of {} tokens",
                     subject.name,

@@ -2,6 +2,7 @@
 //! the cores, and a text must not show it.
 
 use crate::common::{convert, demo_checkpoint, optional};
+use qasr::mel::LogMel;
 use qasr::model::CacheType;
 use qasr::model::decoder::Input;
 use qasr::{Model, ModelFiles, ModelOptions};
@@ -15,8 +16,9 @@ fn compute(files: &ModelFiles, threads: usize, cache: CacheType) -> Vec<Vec<f32>
     let model = Model::open(files, &options).unwrap();
     let mut computed = Vec::new();
     for frames in [800, 130] {
-        let mel: Vec<f32> = (0..frames * 128).map(|value| (value * 7919 % 1009) as f32 / 504.5 - 1.0).collect();
-        computed.push(model.encoder().encode_window(&mel, false).unwrap());
+        let data = (0..frames * 128).map(|value| (value * 7919 % 1009) as f32 / 504.5 - 1.0).collect();
+        let mel = LogMel { frames, peak: 0.0, data };
+        computed.push(model.encoder().encode(&mel).unwrap().to_vec());
     }
     let rows = computed[0].clone();
     let mut session = model.session(600).unwrap();
