@@ -264,7 +264,8 @@ pub struct ConvertArgs {
     #[arg(long, value_name = "NAME")]
     pub licence: Option<String>,
 
-    /// Length of the pieces in which the model should be given a recording, 1 to 1200, to record for the runtime
+    /// Longest piece of a recording that the model should be given at once, 1 to 1200, to record for the runtime
+    /// [default: `segment_seconds:` at the top of the checkpoint's README.md]
     #[arg(long, value_name = "SECONDS")]
     pub segment_seconds: Option<f32>,
 

@@ -43,6 +43,8 @@ pub struct ModelConfig {
     pub temperature: Option<f64>,
     /// Licence from the model card's front matter.
     pub licence: Option<String>,
+    /// Longest stretch of audio the model should be given at once, where the model card says it.
+    pub segment_seconds: Option<f32>,
 }
 
 impl ModelConfig {
@@ -142,7 +144,8 @@ impl ModelConfig {
             languages: languages.filter_map(|name| name.as_str().map(str::to_owned)).collect(),
             end_tokens: end_tokens(&generation["eos_token_id"], decoder.vocabulary, dir)?,
             temperature: generation["temperature"].as_f64(),
-            licence: licence(dir),
+            licence: card(dir, "license"),
+            segment_seconds: card(dir, "segment_seconds").and_then(|seconds| seconds.parse().ok()),
         })
     }
 }
@@ -291,8 +294,8 @@ fn end_tokens(json: &Value, vocabulary: u64, dir: &Path) -> Result<Vec<i32>> {
         .collect()
 }
 
-/// `license: …` between the first two lines of three dashes of the model card.
-fn licence(dir: &Path) -> Option<String> {
+/// The value of `key: …` between the first two lines of three dashes of the model card.
+fn card(dir: &Path, key: &str) -> Option<String> {
     let card = ["README.md", "MODEL_CARD.md"]
         .into_iter()
         .find_map(|name| crate::checkpoint::read_text(&dir.join(name)).ok())?;
@@ -300,7 +303,8 @@ fn licence(dir: &Path) -> Option<String> {
     if lines.next()?.trim() != "---" {
         return None;
     }
-    let value = lines.take_while(|line| line.trim() != "---").find_map(|line| line.strip_prefix("license:"))?;
+    let mut lines = lines.take_while(|line| line.trim() != "---");
+    let value = lines.find_map(|line| line.strip_prefix(key)?.strip_prefix(':'))?;
     let value = value.trim().trim_matches(['"', '\'']);
     (!value.is_empty()).then(|| value.to_owned())
 }

@@ -33,7 +33,6 @@ pub(crate) struct Facts<'a> {
     /// SHA-256 and name of each of its files.
     pub source_files: &'a [String],
     pub licence: Option<&'a str>,
-    pub segment_seconds: Option<f32>,
     pub making: Making<'a>,
 }
 
@@ -129,7 +128,7 @@ pub(crate) fn decoder_keys(plan: &Plan, facts: &Facts) -> Vec<(String, Value)> {
     if !config.languages.is_empty() {
         keys.put(own::LANGUAGES, Value::Strings(config.languages.clone()));
     }
-    if let Some(seconds) = facts.segment_seconds {
+    if let Some(seconds) = config.segment_seconds {
         keys.put(own::SEGMENT_SECONDS, seconds);
     }
     keys.0

@@ -74,7 +74,8 @@ pub struct ConvertOptions {
     pub threads: Option<usize>,
     /// Licence to record, if the model card does not say it.
     pub licence: Option<String>,
-    /// Longest stretch of audio the model should be given at once, in seconds (1 to 1200), to record for the runtime.
+    /// Longest stretch of audio the model should be given at once, in seconds (1 to 1200), to record for the runtime;
+    /// `segment_seconds:` of the model card if not given.
     pub segment_seconds: Option<f32>,
 }
 
@@ -190,12 +191,13 @@ fn prepare(options: &ConvertOptions) -> Result<Prepared> {
         None => directory_name(&options.checkpoint)?,
     };
     check_name(&name)?;
-    if let Some(seconds) = options.segment_seconds.filter(|seconds| !own::SEGMENT_SECONDS_RANGE.contains(seconds)) {
+    let checkpoint = Checkpoint::open(&options.checkpoint)?;
+    let mut config = ModelConfig::read(&options.checkpoint)?;
+    config.segment_seconds = options.segment_seconds.or(config.segment_seconds);
+    if let Some(seconds) = config.segment_seconds.filter(|seconds| !own::SEGMENT_SECONDS_RANGE.contains(seconds)) {
         let (least, most) = (own::SEGMENT_SECONDS_RANGE.start(), own::SEGMENT_SECONDS_RANGE.end());
         return Err(ConvertError::usage(format!("segments of {seconds} s: give {least} to {most} seconds")));
     }
-    let checkpoint = Checkpoint::open(&options.checkpoint)?;
-    let config = ModelConfig::read(&options.checkpoint)?;
     let wanted = plan::Wanted { name: &name, out_dir: &options.out_dir, arch: options.arch, types: &options.types };
     let mut plan = plan::make(&checkpoint, &config, wanted)?;
     let importance = options.importance.as_deref().map(|path| importance::apply(path, &mut plan)).transpose()?;
@@ -249,7 +251,6 @@ pub fn convert(options: &ConvertOptions, progress: &mut dyn FnMut(Progress)) -> 
         source_sha256: &source_sha256,
         source_files: &source_files,
         licence: licence.as_deref(),
-        segment_seconds: options.segment_seconds,
         making: Making { types: &options.types, importance: importance.as_ref() },
     };
     let keys = [header::decoder_keys(&plan, &facts), header::encoder_keys(&plan, &facts)];

@@ -75,9 +75,7 @@ pub fn verdicts(finished: &Finished<'_>, results: &[EngineResult]) -> Vec<String
 fn results_section(page: &mut Page, finished: &Finished<'_>, results: &[EngineResult]) {
     let (judged, speed_only): (Vec<&EngineResult>, Vec<&EngineResult>) =
         results.iter().partition(|result| result.speed_only.is_none());
-    for sentence in verdicts(finished, results) {
-        page.body.lead(&sentence);
-    }
+    page.body.lead(&verdicts(finished, results));
     if !units(&judged).is_empty() {
         page.body.section("Errors").table(&text_table(&judged, &how_counted(finished)));
     }

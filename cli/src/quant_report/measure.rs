@@ -71,7 +71,9 @@ pub fn measure(args: &QuantReportArgs, work: &Work, messages: &Messages) -> Resu
     }
     let options = args.work.model_options();
     let exact = variants.files(&Spec::parse(FileType::F16.name())?)?;
-    let material = Material::read(&manifest, args.work.longest, EvaluationOptions::default())?;
+    let mut evaluation = EvaluationOptions::default();
+    evaluation.transcribe.segment_seconds = args.segment_seconds;
+    let material = Material::read(&manifest, args.work.longest, evaluation)?;
     let identity = identity(&exact, args, &manifest, variants.identities())?;
     let mut journal: Journal<TypeLine> = work.journal("measured", &identity)?;
     let mut baseline = None;
@@ -126,7 +128,8 @@ fn identity(exact: &Variant, args: &QuantReportArgs, manifest: &Manifest, files:
         .with("version", qasr::BUILD)
         .with("reference", files.of_model(&exact.files)?)
         .with("recordings", manifest.fingerprint()?)
-        .with("longest", args.work.longest))
+        .with("longest", args.work.longest)
+        .with("segment_seconds", args.segment_seconds))
 }
 
 /// The finished result of a type, by its files.
@@ -149,6 +152,7 @@ fn peak_memory(args: &QuantReportArgs, files: &ModelFiles, manifest: &Manifest) 
     command.args(["transcribe", "-np", "-ojson", "-of", "-", "-m"]).arg(&files.decoder);
     command.arg("--mmproj").arg(&files.encoder);
     command.args(args.work.threads.iter().flat_map(|threads| ["-t".to_owned(), threads.to_string()]));
+    command.args(args.segment_seconds.iter().map(|seconds| format!("--segment-seconds={seconds}")));
     let output = command.arg("--").arg(&longest.file).stdin(Stdio::null()).output().ok()?;
     serde_json::from_slice::<serde_json::Value>(&output.stdout).ok()?["peak_rss_bytes"].as_u64()
 }

@@ -49,6 +49,10 @@ pub struct QuantReportArgs {
     )]
     pub types: Vec<String>,
 
+    /// Longest piece of a recording given to the model at once [default: the model's own number, else 30]
+    #[arg(long, value_name = "SECONDS")]
+    pub segment_seconds: Option<f64>,
+
     #[command(flatten)]
     pub work: WorkArgs,
 

@@ -146,8 +146,8 @@ pub fn text(report: &Report) -> String {
         for one in all(report) {
             let (rate, interval) = rate(one, unit).unzip();
             let difference = difference(one, unit);
-            text.push_str(&format!(
-                "{:<widest$}  {:>6}  {:>14}  {:>6}  {:>15}  {}\n",
+            let line = format!(
+                "{:<widest$}  {:>6}  {:>14}  {:>6}  {:>15}  {}",
                 one.name,
                 rate.map_or_else(String::new, |rate| format!("{rate:.2}")),
                 range(interval.flatten()),
@@ -160,7 +160,9 @@ pub fn text(report: &Report) -> String {
                     Some(Ordering::Greater) => "more",
                     Some(Ordering::Less) => "fewer",
                 }
-            ));
+            );
+            text.push_str(line.trim_end());
+            text.push('\n');
         }
     }
     text + "\n"
@@ -205,10 +207,7 @@ pub fn thousandths(value: f64) -> String {
 
 /// The page's first part.
 pub fn section(body: &mut Content, report: &Report) {
-    for sentence in sentences(report) {
-        body.lead(&sentence);
-    }
-    body.section("Errors, size, memory and speed").table(&decisive(report));
+    body.lead(&sentences(report)).section("Errors, size, memory and speed").table(&decisive(report));
     let figures: Vec<(Svg, String)> =
         units(report).into_iter().filter_map(|unit| errors_by_size(report, unit)).collect();
     body.figures(&figures).section("Distance from f16").paragraph(

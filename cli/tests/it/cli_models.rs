@@ -60,7 +60,9 @@ fn a_dry_run_prints_the_sizes_that_the_files_get_and_writes_nothing() {
     let out = scratch.path("out");
     let args = ["convert", CHECKPOINT, "--type", "q4_k_m", "--encoder-type", "q8_0", "-o", &out];
     let planned = qasr(&[&args[..], &["--dry-run"]].concat()).succeeds();
-    for name in ["token_embd.weight", "blk.*.attn_q.weight", "a.conv2d.*.weight", "mm.a.mlp.*.weight"] {
+    for name in
+        ["token_embd.weight", "blk.*.attn_q.weight", "a.conv2d.1.weight", "a.conv2d.*.weight", "mm.a.mlp.1.weight"]
+    {
         assert!(planned.stdout.contains(name), "{name} is not in {}", planned.stdout);
     }
     let widest = planned.stdout.lines().filter(|line| !line.contains(&out)).map(|line| line.chars().count()).max();

@@ -125,7 +125,7 @@ fn a_failure_and_nonsense_are_shown_and_not_ranked() {
     assert!(page.contains("Not compared: broken (1 of 1 runs failed)."), "{page}");
     assert!(page.contains("qasr demo got 1 thread; the command of broken, nonsense, mute, stuck and unheard has no"));
     assert!(page.contains("threads   not passed to this engine"), "{page}");
-    assert!(page.contains("<summary>six.wav: qasr demo 0, broken 4, nonsense 6, mute 6, stuck 14</summary>"), "{page}");
+    assert!(page.contains("<summary>six.wav: qasr demo 0, broken 4, nonsense 6, mute 6, stuck 18</summary>"), "{page}");
     assert!(page.contains("<del>seven</del>") && page.contains("<h2>Failed runs</h2>"), "{page}");
     assert!(!page.contains("<here>"), "a text became markup");
     // Judged again with another limit, from the runs that are there.

@@ -166,6 +166,7 @@ fn pages_fit_a_phone_and_a_screen_and_need_nothing_else() {
         ("kit", kit.clone()),
         ("wide", with("<div style=\"width:600px\">too wide</div>")),
         ("fetching", with("<img src=\"https://example.invalid/x.png\" alt=\"\">")),
+        ("unhinted", kit.replace("class=\"hint\"", "class=\"hint\" hidden")),
         (
             "cut",
             with(

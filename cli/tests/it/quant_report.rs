@@ -116,6 +116,28 @@ fn five_depths_are_measured_shown_and_not_measured_twice() {
     assert!(other.stderr.contains("measuring q8_0") && other.stderr.contains("measuring q4_0"), "{}", other.stderr);
 }
 
+/// The demo model keeps its place for eight seconds; its checkpoint says so, and so do the files made from it.
+#[test]
+fn the_segment_length_of_the_checkpoint_counts() {
+    let scratch = folder("quant-report-segments");
+    let (list, page, work) = (scratch.path("list.tsv"), scratch.path("page.html"), scratch.path("work"));
+    let fixed = ["quant-report", CHECKPOINT, &list, "--types", "q8_0", "-o", &page, "--work", &work];
+    qasr(&fixed).succeeds();
+    let made = fs::read_dir(&work).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.is_dir());
+    let decoders: Vec<String> = made
+        .map(|folder| folder.join("checkpoint-q8_0.gguf"))
+        .filter(|file| file.exists())
+        .map(|file| file.display().to_string())
+        .collect();
+    assert_eq!(decoders.len(), 1);
+    let inspected = qasr(&["inspect", &decoders[0]]).succeeds();
+    let line = inspected.stdout.lines().find(|line| line.contains("qasr.segment_seconds"));
+    assert!(line.is_some_and(|line| line.trim_end().ends_with(" 8.0")), "{line:?}");
+    // Another length is another measurement, and is passed on.
+    let refused = qasr(&[&fixed[..], &["--segment-seconds", "0"]].concat()).fails_with(2);
+    assert!(refused.stderr.contains("segment"), "{refused:?}");
+}
+
 /// Two languages, one of them counted by character: neither hides the other.
 #[test]
 fn words_and_characters_stand_apart() {

@@ -245,7 +245,7 @@ fn models_and_importance_that_cannot_be_used_are_refused() {
 fn a_dry_run_prints_every_tensor_and_writes_nothing() {
     let scratch = Scratch::new("quantize-dry");
     let source = tiny(&scratch);
-    let args = [&source, &scratch.path("out/"), "q4_0", "--dry-run", "--tensor-type", "mm.a.mlp.2=f16"];
+    let args = [&source, &scratch.path("out/"), "q4_0", "--dry-run", "-v", "--tensor-type", "mm.a.mlp.2=f16"];
     let run = quantize(&args).succeeds();
     for part in [
         "token_embd.weight",

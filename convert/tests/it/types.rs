@@ -258,6 +258,23 @@ fn keys_say_what_the_checkpoint_says() {
 }
 
 #[test]
+fn the_model_card_says_the_segment_length_unless_the_options_do() {
+    let dir = fresh_dir("segment_card");
+    checkpoint(&dir, &Spec::default());
+    let card = |line: &str| fs::write(dir.join("ckpt/README.md"), format!("---\n{line}\n---\n")).expect("card");
+    let seconds = |asked| {
+        run_with(&dir, FileType::Q8_0, |options| options.segment_seconds = asked)?;
+        Ok::<_, qasr_convert::ConvertError>(open(&dir, "tiny-q8_0.gguf").f32("qasr.segment_seconds").ok())
+    };
+    card("license: cc0-1.0");
+    assert_eq!(seconds(None).expect("convert"), None);
+    card("segment_seconds: 8");
+    assert_eq!((seconds(None).expect("convert"), seconds(Some(12.0)).expect("convert")), (Some(8.0), Some(12.0)));
+    card("segment_seconds: 5000");
+    assert!(seconds(None).expect_err("too long").to_string().contains("give 1 to 1200 seconds"));
+}
+
+#[test]
 fn the_same_checkpoint_gives_the_same_bytes_whatever_the_threads() {
     let dir = fresh_dir("threads");
     checkpoint(&dir, &Spec::default());

@@ -93,9 +93,12 @@ impl Content {
         self.element("p", "", text)
     }
 
-    /// The sentence that a reader needs first.
-    pub fn lead(&mut self, text: &str) -> &mut Self {
-        self.element("p", "lead", text)
+    /// What a reader needs first: a sentence that stands out, and more below it.
+    pub fn lead(&mut self, sentences: &[String]) -> &mut Self {
+        for (index, sentence) in sentences.iter().enumerate() {
+            self.element("p", if index == 0 { "lead" } else { "" }, sentence);
+        }
+        self
     }
 
     /// A paragraph that stands out: what is good to know.

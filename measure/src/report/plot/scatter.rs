@@ -42,7 +42,10 @@ pub fn scatter(description: &str, x: &Axis, y: &Axis, points: &[Point]) -> Svg {
         None => {
             let numbers: Vec<String> = (1..=shown.len()).map(|number| number.to_string()).collect();
             let beside = || centres.iter().map(|(x, y)| (x + 16, y - 20)).collect();
-            let at = place_all(&numbers, &centres, &filled).unwrap_or_else(beside);
+            // The intervals of points that nearly meet leave no room between them: a number may cross one.
+            let at = place_all(&numbers, &centres, &filled)
+                .or_else(|| place_all(&numbers, &centres, &filled[..centres.len()]))
+                .unwrap_or_else(beside);
             let explained = numbers.iter().zip(&names).map(|(number, name)| format!("{number} {name}")).collect();
             (numbers, at, explained)
         }
@@ -149,16 +152,19 @@ mod tests {
 
     #[test]
     fn two_points_side_by_side_have_readable_numbers() {
-        let with =
-            |x| Point { interval: Some((0.0, 6.0)), ..point("a long name for a point, longer than its place", x, 2.4) };
-        let svg = plot(&[with(5.1), with(5.2), with(13.7)]);
-        let place = |number: &str| -> (i32, i32) {
+        let sizes = [13.7, 8.1, 6.4, 5.8, 5.2, 5.1];
+        let names = ["f16", "q8_0", "balanced", "q5_0", "small", "q4_0"];
+        let with = |(name, x)| Point { interval: Some((0.0, 6.0)), ..point(name, x, 2.4) };
+        let svg = plot(&names.into_iter().zip(sizes).map(with).collect::<Vec<_>>());
+        let area_of = |number: usize| -> Filled {
             let line = svg.lines().find(|line| line.ends_with(&format!("\"ink\">{number}</text>"))).unwrap();
             let value = |key: &str| line.split_once(key).unwrap().1.split_once('"').unwrap().0.parse().unwrap();
-            (value(" x=\""), value(" y=\""))
+            area("1", (value(" x=\""), value(" y=\"")))
         };
-        let (one, two) = (area("1", place("1")), area("2", place("2")));
-        assert!(one.2 <= two.0 || two.2 <= one.0 || one.3 <= two.1 || two.3 <= one.1, "{one:?} {two:?}");
+        for (one, other) in (1..=6).flat_map(|one| (one + 1..=6).map(move |other| (one, other))) {
+            let (a, b) = (area_of(one), area_of(other));
+            assert!(a.2 <= b.0 || b.2 <= a.0 || a.3 <= b.1 || b.3 <= a.1, "{one} {a:?} and {other} {b:?}");
+        }
     }
 
     #[test]
