@@ -1,10 +1,14 @@
 //! Definitions: files that say what to time, what it is for and how it can mislead.
 
-use crate::failure::Failure;
+use crate::failure::usage;
 use crate::verify::Agreement;
+use anyhow::Result;
 use serde::Deserialize;
 use std::fs;
 use std::path::Path;
+
+/// The places of a command.
+pub const PLACES: [&str; 5] = ["qasr", "model", "audio", "threads", "max-new-tokens"];
 
 /// One file of the folder of definitions.
 #[derive(Debug, Deserialize)]
@@ -37,15 +41,15 @@ pub struct Verify {
 
 impl Definition {
     /// Reads `NAME.toml` in a folder.
-    pub fn get(folder: &Path, name: &str) -> Result<Self, Failure> {
+    pub fn get(folder: &Path, name: &str) -> Result<Self> {
         let path = folder.join(format!("{name}.toml"));
         let text = fs::read_to_string(&path).map_err(|error| {
-            Failure::usage(format!(
+            usage(format!(
                 "definition `{name}` cannot be read from {} ({error}): `qasr-bench list` shows what there is",
                 path.display()
             ))
         })?;
-        Self::parse(&text, name).map_err(|reason| Failure::usage(format!("{}: {reason}", path.display())))
+        Self::parse(&text, name).map_err(|reason| usage(format!("{}: {reason}", path.display())))
     }
 
     fn parse(text: &str, name: &str) -> Result<Self, String> {
@@ -67,7 +71,7 @@ impl Definition {
 }
 
 /// Prints every definition of a folder with its analysis.
-pub fn list(folder: &Path) -> Result<(), Failure> {
+pub fn list(folder: &Path) -> Result<()> {
     for name in names(folder)? {
         let definition = Definition::get(folder, &name)?;
         println!("{name}\n  {}\n", definition.analysis.trim().replace('\n', "\n  "));
@@ -75,8 +79,8 @@ pub fn list(folder: &Path) -> Result<(), Failure> {
     Ok(())
 }
 
-fn names(folder: &Path) -> Result<Vec<String>, Failure> {
-    let unreadable = |error: std::io::Error| Failure::usage(format!("{} cannot be read: {error}", folder.display()));
+fn names(folder: &Path) -> Result<Vec<String>> {
+    let unreadable = |error: std::io::Error| usage(format!("{} cannot be read: {error}", folder.display()));
     let mut names = Vec::new();
     for entry in fs::read_dir(folder).map_err(unreadable)? {
         let path = entry.map_err(unreadable)?.path();
@@ -91,7 +95,7 @@ fn names(folder: &Path) -> Result<Vec<String>, Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::command;
+    use qasr_measure::command;
 
     const GOOD: &str = "name = 'n'\nanalysis = 'a'\ncommand = ['{qasr}']\nthreads = 2\nmax-new-tokens = 8\naudio-seconds = 1.0\n\
                         [verify]\nequal-to = 'every-run'\nexit-codes = [0]\n";
@@ -122,11 +126,9 @@ mod tests {
         assert!(names.iter().any(|name| name == "start-1s"), "{names:?}");
         for name in names {
             let definition = Definition::get(&folder, &name).unwrap_or_else(|failure| panic!("{failure}"));
-            let values =
-                ["qasr", "model", "audio", "threads", "max-new-tokens"].map(|name| (name, format!("<{name}>")));
-            let filled = command::fill(&definition.command, &values).unwrap();
-            for (placeholder, value) in &values {
-                assert!(filled.contains(value), "{name} does not use {{{placeholder}}}");
+            command::check_places(&definition.command, &PLACES).unwrap();
+            for place in PLACES {
+                assert!(definition.command.contains(&format!("{{{place}}}")), "{name} does not use {{{place}}}");
             }
         }
     }

@@ -1,49 +1,40 @@
-//! What can go wrong: a kind for the exit code, a sentence for the person.
+//! The errors that have an exit code of their own.
 
 use std::fmt;
 
-/// The kinds a caller can tell apart by exit code.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
-    /// The command line or a definition makes no sense.
-    Usage,
-    /// A run did not do the work it was timed for; the whole set of runs is void.
-    Void,
-    /// A file, a program or the machine stood in the way.
-    Other,
-}
-
-/// A kind and one sentence that names the thing, the place and the remedy.
+/// An error with one sentence that names the thing, the place and the remedy. All others are exit code 1.
 #[derive(Debug)]
-pub struct Failure {
-    kind: Kind,
-    message: String,
+pub enum Failure {
+    /// The command line or a definition makes no sense: exit code 2.
+    Usage(String),
+    /// A run did not do the work that it was timed for, and the whole set of runs is void: exit code 3.
+    Void(String),
 }
 
-impl Failure {
-    /// A [`Kind::Usage`] failure.
-    pub fn usage(message: impl Into<String>) -> Self {
-        Self { kind: Kind::Usage, message: message.into() }
-    }
+/// An error of kind [`Failure::Usage`].
+pub fn usage(message: impl Into<String>) -> anyhow::Error {
+    Failure::Usage(message.into()).into()
+}
 
-    /// A [`Kind::Void`] failure.
-    pub fn void(message: impl Into<String>) -> Self {
-        Self { kind: Kind::Void, message: message.into() }
-    }
+/// An error of kind [`Failure::Void`].
+pub fn void(message: impl Into<String>) -> anyhow::Error {
+    Failure::Void(message.into()).into()
+}
 
-    /// A [`Kind::Other`] failure.
-    pub fn other(message: impl Into<String>) -> Self {
-        Self { kind: Kind::Other, message: message.into() }
-    }
-
-    /// What the exit code says.
-    pub fn kind(&self) -> Kind {
-        self.kind
+/// The exit code of an error.
+pub fn exit_code(error: &anyhow::Error) -> u8 {
+    match error.downcast_ref() {
+        Some(Failure::Usage(_)) => 2,
+        Some(Failure::Void(_)) => 3,
+        None => 1,
     }
 }
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.message)
+        let (Self::Usage(message) | Self::Void(message)) = self;
+        f.write_str(message)
     }
 }
+
+impl std::error::Error for Failure {}

@@ -1,13 +1,14 @@
 //! The page beside the raw numbers: first how to get them again, then what they are. Never a verdict: which
 //! difference matters is for the reader, who knows what else the machine was doing.
 
-use crate::command::quote;
 use crate::definition::Definition;
-use crate::machine::Machine;
 use crate::provenance::Input;
-use crate::schedule::{Contender, FIRST, Run, SECOND};
+use crate::run::{Contender, FIRST, Run, SECOND};
 use crate::statistics::{Summary, ratios};
 use crate::verify::{Agreement, Verification};
+use qasr_measure::command;
+use qasr_measure::identity::FileIdentity;
+use qasr_measure::machine::Machine;
 
 /// Everything around the runs that a reader needs to judge them.
 pub struct Context<'a> {
@@ -20,9 +21,8 @@ pub struct Context<'a> {
     pub started: String,
     pub commit: String,
     pub machine: Machine,
-    pub timer: String,
     pub inputs: Vec<Input>,
-    /// From the recording's header, where it tells.
+    /// Length of the recording, where it could be read.
     pub audio_seconds: Option<f64>,
 }
 
@@ -37,12 +37,22 @@ fn measures(audio_seconds: f64) -> Vec<Measure<'static>> {
             3,
             Box::new(move |run| run.execution.wall.as_secs_f64() / audio_seconds),
         ),
-        ("user CPU, s", 2, Box::new(|run| run.execution.usage.user_s)),
-        ("system CPU, s", 2, Box::new(|run| run.execution.usage.system_s)),
-        ("peak resident set, MiB", 1, Box::new(|run| run.execution.usage.peak_rss_kib as f64 / 1024.0)),
-        ("major page faults", 0, Box::new(|run| run.execution.usage.major_faults as f64)),
-        ("involuntary switches", 0, Box::new(|run| run.execution.usage.involuntary_switches as f64)),
+        ("user CPU, s", 2, Box::new(|run| run.execution.usage.user_seconds)),
+        ("system CPU, s", 2, Box::new(|run| run.execution.usage.system_seconds)),
+        ("peak resident set, MiB", 1, Box::new(|run| run.execution.usage.peak_bytes as f64 / 1_048_576.0)),
+        ("major page faults", 0, Box::new(|run| disturbance(run, 0))),
+        ("involuntary switches", 0, Box::new(|run| disturbance(run, 1))),
     ]
+}
+
+/// Of page faults that had to read, and of involuntary switches. NaN where the system does not count them.
+fn disturbance(run: &Run, at: usize) -> f64 {
+    run.execution.disturbances.map_or(f64::NAN, |counts| counts[at] as f64)
+}
+
+/// The command as one would type it in a shell.
+fn quote(words: &[String]) -> String {
+    command::quote(words.iter().map(String::as_str))
 }
 
 /// The measures of which a ratio says something: work and memory, not accidents.
@@ -76,24 +86,27 @@ pub fn page(context: &Context, runs: &[Run], csv_name: &str) -> String {
 fn facts(context: &Context) -> Vec<(&'static str, String)> {
     let machine = &context.machine;
     let audio = match context.audio_seconds {
-        Some(seconds) => format!("{seconds:.2} s by its header"),
+        Some(seconds) => format!("{seconds:.2} s"),
         None => {
-            format!("taken for {} s as the definition says; its header was not read", context.definition.audio_seconds)
+            format!(
+                "taken for {} s as the definition says; it could not be read here",
+                context.definition.audio_seconds
+            )
         }
     };
     let mut facts = vec![
         ("Started", context.started.clone()),
         ("Commit", context.commit.clone()),
-        ("CPU", machine.cpu.clone()),
-        ("Cores", machine.cores.clone()),
+        ("CPU", machine.processor.clone()),
+        ("Cores", format!("{} usable", machine.cores)),
         ("Memory", machine.memory.clone()),
-        ("Kernel", machine.kernel.clone()),
-        ("Timer", format!("wall by qasr-bench {}, the rest by {}", env!("CARGO_PKG_VERSION"), context.timer)),
+        ("Kernel", machine.system.clone()),
+        ("Timer", format!("wall by qasr-bench {}, the rest by the kernel (wait4)", env!("CARGO_PKG_VERSION"))),
         ("Recording", audio),
     ];
     for input in &context.inputs {
-        let sum = input.sha256.as_deref().unwrap_or("not computed");
-        facts.push(("File", format!("`{}`, {} bytes, SHA-256 {sum}", input.path.display(), input.bytes)));
+        let FileIdentity { bytes, sha256 } = &input.identity;
+        facts.push(("File", format!("`{}`, {bytes} bytes, SHA-256 {sha256}", input.path.display())));
     }
     facts
 }
@@ -149,7 +162,7 @@ fn verified(context: &Context, runs: &[Run]) -> String {
     let mut verified = format!("{rule}{expected}.\n");
     for contender in context.contenders {
         if let Some(run) = runs.iter().find(|run| run.label == contender.label) {
-            let code = run.execution.exit_code;
+            let code = run.execution.exit_code().unwrap_or(-1);
             verified.push_str(&format!(
                 "\nContender {}, exit code {code}:\n\n{}",
                 contender.label,
@@ -168,7 +181,7 @@ fn indented(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::schedule::tests::execution;
+    use crate::run::tests::{execution, run_of};
     use crate::verify::Verification;
 
     fn definition() -> Definition {
@@ -182,7 +195,7 @@ mod tests {
     fn runs(labels: &[&'static str], wall: impl Fn(usize, &str) -> u64) -> Vec<Run> {
         (0..=3)
             .flat_map(|round| labels.iter().map(move |label| (round, *label)))
-            .map(|(round, label)| Run { round, label, execution: execution(wall(round, label), "one\n```\n# two") })
+            .map(|(round, label)| run_of(round, label, execution(wall(round, label), "one\n```\n# two")))
             .collect()
     }
 
@@ -190,9 +203,9 @@ mod tests {
         let definition = definition();
         let verification = Verification { expected: None, agreement: Agreement::EveryRun, exit_codes: vec![0] };
         let machine = Machine {
-            cpu: "Some CPU".into(),
-            cores: "2 listed, 2 usable".into(),
-            kernel: "linux x86_64 6.1".into(),
+            processor: "Some CPU".into(),
+            cores: "2".into(),
+            system: "linux x86_64 6.1".into(),
             memory: "8.0 GiB".into(),
         };
         let typed = ["qasr-bench", "run", "--vs", "other x"].map(str::to_owned);
@@ -205,8 +218,7 @@ mod tests {
             started: "2026-01-02 03:04:05 UTC".into(),
             commit: "abcdef".into(),
             machine,
-            timer: "time, GNU".into(),
-            inputs: vec![Input { path: "a.wav".into(), bytes: 4, sha256: None }],
+            inputs: vec![Input { path: "a.wav".into(), identity: FileIdentity { bytes: 4, sha256: "5a".into() } }],
             audio_seconds: None,
         };
         page(&context, runs, "start-1s.csv")
@@ -228,7 +240,7 @@ mod tests {
         for fact in [
             "Commit: abcdef",
             "CPU: Some CPU",
-            "2 listed, 2 usable",
+            "Cores: 2 usable",
             "8.0 GiB",
             "linux x86_64 6.1",
             "    qasr 0.1.0\n    ggml 1\n",
@@ -236,7 +248,7 @@ mod tests {
         ] {
             assert!(page.contains(fact), "{fact} is missing:\n{page}");
         }
-        assert!(page.contains("`a.wav`, 4 bytes, SHA-256 not computed"));
+        assert!(page.contains("`a.wav`, 4 bytes, SHA-256 5a"));
         assert!(page.contains("    one\n    ```\n    # two\n"), "the text is not a closed block:\n{page}");
         assert!(!page.contains("B ÷ A"));
     }

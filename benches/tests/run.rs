@@ -1,11 +1,8 @@
 //! The built command on small processes: what runs in which order, what is filed, and what is void.
 
-#[path = "../../tests/support/optional.rs"]
-mod optional;
-
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Output};
 
 /// One folder per test, with a definition whose contender A is whatever the test wants.
 struct Bench {
@@ -13,16 +10,8 @@ struct Bench {
 }
 
 impl Bench {
-    /// `command` is the TOML list of contender A. `None`, said on standard error, where GNU time is missing.
-    fn new(test: &str, command: &str) -> Option<Self> {
-        let gnu = ["/usr/bin/time", "gtime", "time"].iter().any(|program| {
-            let output = Command::new(program).arg("--version").stdin(Stdio::null()).output();
-            output.is_ok_and(|output| String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).contains("GNU"))
-        });
-        if !gnu {
-            optional::skip("GNU time is missing");
-            return None;
-        }
+    /// `command` is the TOML list of contender A.
+    fn new(test: &str, command: &str) -> Self {
         let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(test);
         let _ = fs::remove_dir_all(&folder);
         fs::create_dir_all(folder.join("definitions")).unwrap();
@@ -33,7 +22,7 @@ impl Bench {
              [verify]\nequal-to = 'every-run'\nexit-codes = [0, 5]\n"
         );
         fs::write(folder.join("definitions/small.toml"), definition).unwrap();
-        Some(Self { folder })
+        Self { folder }
     }
 
     fn run(&self, more: &[&str]) -> Output {
@@ -67,11 +56,7 @@ fn stderr(output: &Output) -> String {
 
 #[test]
 fn contenders_alternate_and_the_record_holds_every_run() {
-    let Some(bench) =
-        Bench::new("alternate", r#"["sh", "-c", "printf A >> order; sleep 0.15; echo same text", "{audio}"]"#)
-    else {
-        return;
-    };
+    let bench = Bench::new("alternate", r#"["sh", "-c", "printf A >> order; sleep 0.15; echo same text", "{audio}"]"#);
     let output = bench.run(&["--runs", "3", "--vs", "sh -c 'printf B >> order; echo \"same text\"' {audio}"]);
     assert!(output.status.success(), "{}", stderr(&output));
     assert_eq!(bench.read("order"), "ABABABAB");
@@ -94,7 +79,7 @@ fn contenders_alternate_and_the_record_holds_every_run() {
 fn memory_and_cpu_time_are_those_of_the_child() {
     // Both print the same; a child of A's keeps 60 MB to find their end, B has nothing to keep.
     let command = r#"["sh", "-c", "head -c 60000000 /dev/zero | tail -c 60000000 > rest; echo done", "{audio}"]"#;
-    let Some(bench) = Bench::new("memory", command) else { return };
+    let bench = Bench::new("memory", command);
     let output = bench.run(&["--runs", "1", "--vs", "echo done"]);
     assert!(output.status.success(), "{}", stderr(&output));
     let (csv, _) = bench.record();
@@ -111,9 +96,7 @@ fn memory_and_cpu_time_are_those_of_the_child() {
 
 #[test]
 fn a_text_that_changes_is_void_and_nothing_is_filed() {
-    let Some(bench) = Bench::new("void", r#"["sh", "-c", "printf x >> count; wc -c < count", "{audio}"]"#) else {
-        return;
-    };
+    let bench = Bench::new("void", r#"["sh", "-c", "printf x >> count; wc -c < count", "{audio}"]"#);
     let output = bench.run(&["--runs", "3"]);
     assert_eq!(output.status.code(), Some(3), "{}", stderr(&output));
     assert!(
@@ -127,7 +110,7 @@ fn a_text_that_changes_is_void_and_nothing_is_filed() {
 
 #[test]
 fn texts_of_two_contenders_may_differ_only_where_allowed() {
-    let Some(bench) = Bench::new("differ", r#"["{qasr}", "text", "{threads}", "{max-new-tokens}"]"#) else { return };
+    let bench = Bench::new("differ", r#"["{qasr}", "text", "{threads}", "{max-new-tokens}"]"#);
     let strict = bench.run(&["--runs", "1", "--vs", "echo other"]);
     assert_eq!(strict.status.code(), Some(3), "{}", stderr(&strict));
     fs::write(bench.folder.join("expected.txt"), "text 4 8\n").unwrap();
@@ -155,14 +138,14 @@ fn texts_of_two_contenders_may_differ_only_where_allowed() {
 
 #[test]
 fn exit_codes_and_signals_are_seen_through_the_timer() {
-    let Some(bench) = Bench::new("exit", r#"["sh", "-c", "echo text; exit 5", "{audio}"]"#) else { return };
+    let bench = Bench::new("exit", r#"["sh", "-c", "echo text; exit 5", "{audio}"]"#);
     let limited = bench.run(&["--runs", "1"]);
     assert!(limited.status.success(), "{}", stderr(&limited));
     assert!(bench.record().1.contains("Contender A, exit code 5"));
     for (command, said) in [
         ("sh -c 'echo text; echo broken >&2; exit 4'", "ended with exit code 4, not 0 or 5: broken"),
         ("sh -c 'echo text; kill -9 $$'", "ended with exit code 137"),
-        ("./no-such-program", "ended with exit code 127"),
+        ("./no-such-program", "B: `./no-such-program` cannot be started"),
     ] {
         let output = bench.run(&["--runs", "1", "--vs", command]);
         assert_eq!(output.status.code(), Some(3), "{command}: {}", stderr(&output));
@@ -172,7 +155,7 @@ fn exit_codes_and_signals_are_seen_through_the_timer() {
 
 #[test]
 fn usage_errors_say_what_to_type() {
-    let Some(bench) = Bench::new("usage", r#"["{qasr}", "{nothing}"]"#) else { return };
+    let bench = Bench::new("usage", r#"["{qasr}", "{nothing}"]"#);
     let output = bench.run(&["--runs", "1"]);
     assert_eq!(output.status.code(), Some(2));
     assert!(stderr(&output).contains("{nothing}") && stderr(&output).contains("{audio}"), "{}", stderr(&output));

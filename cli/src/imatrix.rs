@@ -1,16 +1,17 @@
 //! `qasr imatrix`: which columns of every matrix matter, from audio.
 
 use super::exit::{Exit, Tally};
+use super::interrupt;
 use super::messages::{Messages, sentence};
-use super::output::try_place;
+use super::output::{try_place, write_whole};
+use super::places::Places;
 use super::shared::{ModelArgs, TextArgs};
 use clap::Args;
 use qasr::error::{Error, Result};
 use qasr_measure::evaluation::Manifest;
 use qasr_measure::importance::{self, Collected, Progress};
 use std::collections::BTreeMap;
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 const NOTES: &str = "\
 Transcribes the recordings and adds up the squares of what every matrix of
@@ -73,14 +74,15 @@ pub fn run(args: &ImatrixArgs) -> Exit {
 
 fn collect(args: &ImatrixArgs, messages: &Messages) -> Result<Collected> {
     try_place(&args.output, PLACE)?;
-    let same =
-        |one: &Path| fs::canonicalize(one).ok().is_some_and(|one| fs::canonicalize(&args.output).ok() == Some(one));
+    let mut places = Places::default();
+    args.manifests.iter().for_each(|path| places.take(path, "a list of recordings"));
     let files = args.model.files()?;
-    let models = files.iter().flat_map(|files| [files.decoder.as_path(), files.encoder.as_path()]);
-    if let Some(source) = args.manifests.iter().map(PathBuf::as_path).chain(models).find(|source| same(source)) {
-        return Err(Error::usage(format!("{} is read from and cannot be written to: {PLACE}", source.display())));
-    }
+    files.iter().flat_map(|files| [&files.decoder, &files.encoder]).for_each(|path| places.take(path, "the model"));
     let manifests = args.manifests.iter().map(|path| Manifest::read(path)).collect::<Result<Vec<_>>>()?;
+    let entries = || manifests.iter().flat_map(|manifest| &manifest.entries);
+    entries().for_each(|entry| places.take(&entry.file, "a recording"));
+    places.write(&args.output, "-o")?;
+    interrupt::install_ending("nothing was written".to_owned(), || {})?;
     let mut show = |progress: Progress<'_>| messages.progress("listening", progress.done as u64, progress.total as u64);
     let model = args.model.open(messages)?.model;
     let collected = importance::collect(&model, &manifests, &args.text.options(), &mut show)?;
@@ -88,9 +90,10 @@ fn collect(args: &ImatrixArgs, messages: &Messages) -> Result<Collected> {
     for error in &collected.failed {
         messages.error(sentence(error));
     }
-    collected.importance.write(&args.output).map_err(|error| Error::output(format!("{error}; {PLACE}")))?;
+    let bytes = collected.importance.to_bytes().map_err(Error::model)?;
+    write_whole(&args.output, PLACE, &|out| out.write_all(&bytes))?;
     let mut languages: BTreeMap<&str, usize> = BTreeMap::new();
-    for entry in manifests.iter().flat_map(|manifest| &manifest.entries) {
+    for entry in entries() {
         *languages.entry(entry.language.map_or("of unnamed language", |language| language.name())).or_default() += 1;
     }
     let languages: Vec<String> = languages.iter().map(|(name, count)| format!("{count} {name}")).collect();

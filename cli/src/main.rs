@@ -22,6 +22,7 @@ mod listen;
 mod manual;
 mod messages;
 mod output;
+mod places;
 mod quant_report;
 mod quantize;
 mod real_model;

@@ -1,6 +1,7 @@
 //! What `recipe` and `quant-report` have in common: making variants of a model in a folder and measuring them.
 
 use super::exit::Exit;
+use super::interrupt;
 use super::messages::{self, Messages};
 use clap::Args;
 use qasr::ModelOptions;
@@ -66,6 +67,11 @@ impl Work {
             Some(path) => {
                 let unmade = |error| Error::output(format!("{}: cannot make the folder: {error}", path.display()));
                 fs::create_dir_all(path).map_err(unmade)?;
+                let sentence = format!(
+                    "finished measurements are kept in {}; type the same command again to go on",
+                    path.display()
+                );
+                interrupt::install_ending(sentence, || {})?;
                 Ok(Self::Kept(path.clone()))
             }
             None => {
@@ -75,11 +81,8 @@ impl Work {
                 let folder = folder.map_err(unmade)?;
                 let path = folder.path().to_path_buf();
                 // Ctrl-C would leave it behind, and it holds whole models.
-                let remove = move || {
-                    let _ = fs::remove_dir_all(&path);
-                    std::process::exit(Exit::Interrupted as i32);
-                };
-                ctrlc::set_handler(remove).map_err(|error| Error::internal(error.to_string()))?;
+                let sentence = "nothing was written; with --work DIR finished measurements are kept".to_owned();
+                interrupt::install_ending(sentence, move || drop(fs::remove_dir_all(&path)))?;
                 Ok(Self::Temporary(folder))
             }
         }

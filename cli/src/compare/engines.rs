@@ -1,20 +1,24 @@
 //! Who is compared: a command for each, the files it needs, and what it says about itself.
 
 use super::args::CompareArgs;
-use super::child;
-use super::template::{self, Template};
+use super::run::Outcome;
 use qasr::ModelFiles;
 use qasr::error::{Error, Result};
+use qasr_measure::command;
 use qasr_measure::identity::{FileIdentity, Identities};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+
+/// The places of a command.
+const PLACES: [&str; 4] = ["file", "model", "threads", "language"];
 
 /// A command that turns a recording into text.
 #[derive(Debug, Clone)]
 pub struct Engine {
     /// What it is called on the page; no two are called the same.
     pub name: String,
-    pub template: Template,
+    /// Its command, program first, with [`PLACES`] in the other words.
+    pub words: Vec<String>,
     /// The file for `{model}`.
     pub model: Option<PathBuf>,
     /// Every file of the model.
@@ -81,7 +85,7 @@ fn own(models: &[PathBuf]) -> Result<Vec<Engine>> {
         words.extend(["--", "{file}"].map(str::to_owned));
         let speed_only = marked_random(&model_files);
         let version = Version::Known(version.clone());
-        Ok(Engine { name, template: Template::from_words(words), model, model_files, speed_only, version })
+        Ok(Engine { name, words, model, model_files, speed_only, version })
     };
     if models.is_empty() {
         return Ok(vec![engine("qasr demo".into(), None, None, Vec::new())?]);
@@ -113,12 +117,13 @@ fn whisper(args: &CompareArgs) -> Result<Vec<Engine>> {
         return Ok(Vec::new());
     }
     let program = match &args.whisper_cli {
-        Some(path) => resolve(&text(path)?)
-            .ok_or_else(|| Error::usage(format!("--whisper-cli {}: there is no such program", path.display())))?,
+        Some(path) => resolve(&text(path)?).ok_or_else(|| {
+            Error::usage(format!("--whisper-cli {}: there is no such program that can be run", path.display()))
+        })?,
         None => resolve("whisper-cli")
             .ok_or_else(|| Error::usage("whisper-cli is not on the path: say where it is with --whisper-cli PATH"))?,
     };
-    let more = template::split(&args.whisper_args)
+    let more = command::split(&args.whisper_args)
         .map_err(|why| Error::usage(format!("--whisper-args `{}`: {why}", args.whisper_args)))?;
     let engines = args.whisper_models.iter().map(|model| {
         need_file("--whisper-model", model)?;
@@ -127,7 +132,7 @@ fn whisper(args: &CompareArgs) -> Result<Vec<Engine>> {
         words.extend(flags.map(str::to_owned).into_iter().chain(more.iter().cloned()));
         Ok(Engine {
             name: format!("whisper.cpp {}", stem(model)),
-            template: Template::from_words(words),
+            words,
             model: Some(model.clone()),
             speed_only: marked_random(std::slice::from_ref(model)),
             model_files: vec![model.clone()],
@@ -145,21 +150,24 @@ fn commands(args: &CompareArgs) -> Result<Vec<Engine>> {
     }
     let engines = args.commands.iter().map(|(name, typed)| {
         let fault = |why: &str| Error::usage(format!("--command {name}=…: {why}"));
-        let template = Template::parse(typed).map_err(|why| fault(&why))?;
-        if !template.has("file") {
+        let words = command::split(typed).and_then(|words| command::check_places(&words, &PLACES).map(|()| words));
+        let words = words.map_err(|why| fault(&why))?;
+        let Some(program) = words.first().filter(|program| !program.is_empty()) else {
+            return Err(fault("it names no program"));
+        };
+        resolve(program).ok_or_else(|| fault(&format!("there is no program `{program}`")))?;
+        if !has(&words, "file") {
             return Err(fault("it has no {file}, the place of the recording"));
         }
         let model = args.command_models.iter().find(|(owner, _)| owner == name).map(|(_, file)| PathBuf::from(file));
         if let Some(model) = &model {
             need_file("--command-model", model)?;
-        } else if template.has("model") {
+        } else if has(&words, "model") {
             return Err(fault(&format!("it has a {{model}}: say which with --command-model {name}=FILE")));
         }
-        let program = &template.words()[0];
-        resolve(program).ok_or_else(|| fault(&format!("there is no program `{program}`")))?;
         let model_files: Vec<PathBuf> = model.iter().cloned().collect();
         let speed_only = marked_random(&model_files);
-        Ok(Engine { name: name.clone(), template, model, model_files, speed_only, version: Version::Unknown })
+        Ok(Engine { name: name.clone(), words, model, model_files, speed_only, version: Version::Unknown })
     });
     engines.collect()
 }
@@ -168,12 +176,21 @@ impl Engine {
     /// The command for one recording.
     pub fn command(&self, recording: &Path, threads: usize, language: &str) -> Vec<String> {
         let model = self.model.as_ref().map_or(String::new(), |model| model.to_string_lossy().into_owned());
-        self.template.fill(&|place| match place {
-            "file" => recording.to_string_lossy().into_owned(),
-            "model" => model.clone(),
-            "threads" => threads.to_string(),
-            _ => language.to_owned(),
-        })
+        let value = |place: &str| match place {
+            "file" => Some(recording.to_string_lossy().into_owned()),
+            "model" => Some(model.clone()),
+            "threads" => Some(threads.to_string()),
+            "language" => Some(language.to_owned()),
+            _ => None,
+        };
+        // The program is taken as it is: its path may have braces of its own.
+        let (program, arguments) = self.words.split_at(self.words.len().min(1));
+        program.iter().cloned().chain(arguments.iter().map(|word| command::fill(word, &value))).collect()
+    }
+
+    /// Whether its command passes something on to it.
+    pub fn has(&self, place: &str) -> bool {
+        has(&self.words[1..], place)
     }
 
     /// Bytes of its model's files; `None` where none were named. The demo model's are inside this program.
@@ -191,8 +208,8 @@ impl Engine {
             Version::Known(version) => Some(version.clone()),
             Version::Unknown => None,
             Version::Asked => {
-                let words = [self.template.words().first()?.clone(), "--version".to_owned()];
-                let outcome = child::run(&words, Duration::from_secs(10)).ok()?;
+                let words = [self.words.first()?.clone(), "--version".to_owned()];
+                let outcome = Outcome::of(&words, Duration::from_secs(10)).ok()?;
                 let line = outcome.text.lines().next()?.chars().take(200).collect();
                 outcome.failure.is_none().then_some(line)
             }
@@ -205,21 +222,20 @@ impl Engine {
     /// A model error with the path of one that cannot be read.
     pub fn identity(&self, files: &Identities) -> Result<EngineIdentity> {
         let read = |path: &PathBuf| files.of(path);
-        let program = self.template.words().first().and_then(|program| resolve(program));
+        let program = self.words.first().and_then(|program| resolve(program));
         let program = program.as_ref().map(read).transpose()?;
         let model_files = self.model_files.iter().map(read).collect::<Result<Vec<_>>>()?;
-        Ok(EngineIdentity { name: self.name.clone(), command: self.template.words().to_vec(), program, model_files })
+        Ok(EngineIdentity { name: self.name.clone(), command: self.words.clone(), program, model_files })
     }
+}
+
+fn has(words: &[String], place: &str) -> bool {
+    words.iter().any(|word| command::places(word).any(|found| found == place))
 }
 
 /// Where a program is: as named where that has a folder in it, else on the path.
 fn resolve(program: &str) -> Option<PathBuf> {
-    let is_program = |path: &PathBuf| path.is_file();
-    if Path::new(program).components().count() > 1 {
-        return Some(PathBuf::from(program)).filter(is_program);
-    }
-    let folders = std::env::var_os("PATH")?;
-    std::env::split_paths(&folders).map(|folder| folder.join(program)).find(is_program)
+    which::which(program).ok()
 }
 
 fn need_file(flag: &str, path: &Path) -> Result<()> {

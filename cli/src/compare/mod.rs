@@ -1,19 +1,16 @@
 //! `qasr compare`: this engine and others on the same recordings, each run a process of its own.
 //!
-//! `args` → `recordings` and `engines` (what and who) → `schedule` (when) → `child` (one run) → `journal` (what is
-//! finished) → `results` and `sanity` (what it says) → `page`, `words` and JSON.
+//! `args` → `recordings` and `engines` (what and who) → `schedule` (when) → `run` (one process, a line of the
+//! journal) → `results` and `sanity` (what it says) → `page`, `words` and JSON.
 
 pub mod args;
-mod child;
 mod engines;
-mod journal;
-mod machine;
 mod page;
 mod recordings;
 mod results;
+mod run;
 mod sanity;
 mod schedule;
-mod template;
 mod verdict;
 mod words;
 
@@ -21,23 +18,30 @@ pub use page::counted;
 pub use verdict::listed;
 
 use super::exit::Exit;
+use super::interrupt;
 use super::messages::{self, Messages};
 use super::output;
+use super::places::Places;
 use args::CompareArgs;
 use engines::Engine;
-use journal::Run;
-use machine::Machine;
 use qasr::error::{Error, Result};
+use qasr_measure::command;
 use qasr_measure::identity::Identities;
 use qasr_measure::journal::{Fault, Identity, Journal, JournalError};
+use qasr_measure::machine::{self, Machine};
+use qasr_measure::process;
 use qasr_measure::scoring::Unit;
 use recordings::{Converted, Recording};
 use results::{EngineResult, Finished, Measure, rate_name};
+use run::{Outcome, Run};
 use serde_json::{Value, json};
 use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
+
+/// The round of the runs on silence.
+const STARTUP: usize = 0;
 
 /// Runs the subcommand.
 pub fn run(args: &CompareArgs) -> Exit {
@@ -75,15 +79,23 @@ fn compare(args: &CompareArgs, messages: &Messages) -> Result<Exit> {
     let folder = tempfile::Builder::new().prefix(".qasr-").tempdir_in(parent).map_err(|error| {
         Error::output(format!("{}: no folder can be made in it: {error}; give another -o", parent.display()))
     })?;
+    // Absolute: a command may change its folder.
+    let temporary = fs::canonicalize(folder.path())
+        .map_err(|error| Error::output(format!("{}: went away: {error}; try again", folder.path().display())))?;
+    let silence = temporary.join("silence.wav");
+    recordings::write_wav(&silence, &[0.0; 16_000])?;
     // Before the journal is begun: a recording that cannot be read leaves nothing behind.
-    child::take_care_of_interrupts()?;
-    let Some(converted) = convert(&recordings, folder.path())? else { return Ok(Exit::Interrupted) };
+    interrupt::install_with(process::end_all)?;
+    let Some(converted) = convert(&recordings, &temporary)? else { return Ok(Exit::Interrupted) };
     let open = if args.restart { Journal::restart } else { Journal::open };
     let mut journal = open(&journal_path, &set_up).map_err(unusable)?;
-    if !measure(args, &engines, &recordings, &converted, (threads, language), &mut journal, messages)? {
+    let passed = (threads, language);
+    if !measure(args, &engines, &recordings, &converted, passed, &mut journal, messages)?
+        || !measure_startups(args, &engines, &silence, passed, &mut journal)?
+    {
         messages.note(format_args!(
             "interrupted: {} of {} runs are kept in {}; type the same command again{} to go on",
-            journal.lines().iter().filter(|run| run.round <= args.repeat as usize).count(),
+            journal.lines().iter().filter(|run| (1..=args.repeat as usize).contains(&run.round)).count(),
             args.repeat as usize * recordings.len() * engines.len(),
             journal_path.display(),
             if args.restart { " without --restart" } else { "" }
@@ -94,13 +106,16 @@ fn compare(args: &CompareArgs, messages: &Messages) -> Result<Exit> {
     let measure_of = |recording: &Recording| Measure::of(recording, args.language.0, args.normalizer);
     let measures: Vec<Measure> = recordings.iter().map(measure_of).collect();
     // An earlier comparison with the same output may have had more rounds.
-    let runs: Vec<Run> = journal.lines().iter().filter(|run| run.round <= args.repeat as usize).cloned().collect();
+    let rounds = 1..=args.repeat as usize;
+    let runs: Vec<Run> = journal.lines().iter().filter(|run| rounds.contains(&run.round)).cloned().collect();
+    let startups: Vec<Run> = journal.lines().iter().filter(|run| run.round == STARTUP).cloned().collect();
     let finished = Finished {
         engines: &engines,
         recordings: &recordings,
         converted: &converted,
         measures: &measures,
         runs: &runs,
+        startups: &startups,
         sanity_percent: args.sanity_wer,
     };
     let results = finished.results();
@@ -151,26 +166,14 @@ fn json_file(args: &CompareArgs) -> Option<&PathBuf> {
 
 /// Refuses to write over what is read, or two things to one place.
 fn check_distinct(args: &CompareArgs, journal: &Path, engines: &[Engine], recordings: &[Recording]) -> Result<()> {
-    // A file that is not there yet is where its folder is.
-    let place = |path: &Path| {
-        let name = path.file_name().unwrap_or_default();
-        fs::canonicalize(path).or_else(|_| fs::canonicalize(folder_of(path)).map(|folder| folder.join(name))).ok()
-    };
-    let mut taken: Vec<(Option<PathBuf>, &str)> = vec![(place(&args.recordings), "the list of recordings")];
-    taken.extend(recordings.iter().map(|recording| (place(&recording.file), "a recording")));
-    taken.extend(recordings.iter().filter_map(|recording| Some((place(recording.text_file.as_ref()?), "a text"))));
-    let models = engines.iter().flat_map(|engine| &engine.model_files);
-    taken.extend(models.map(|file| (place(file), "a model")));
-    let outputs = [(Some(&args.output), "-o"), (json_file(args), "--output-json")];
-    let outputs = outputs.into_iter().filter_map(|(path, flag)| Some((path?.as_path(), flag)));
-    for (path, flag) in outputs.chain([(journal, "the file of runs beside -o")]) {
-        let place = place(path);
-        if let Some((_, what)) = taken.iter().find(|(other, _)| *other == place) {
-            return Err(Error::usage(format!("{flag}: {} is {what} already; give another place", path.display())));
-        }
-        taken.push((place, flag));
-    }
-    Ok(())
+    let mut places = Places::default();
+    places.take(&args.recordings, "the list of recordings");
+    recordings.iter().for_each(|recording| places.take(&recording.file, "a recording"));
+    recordings.iter().filter_map(|recording| recording.text_file.as_ref()).for_each(|file| places.take(file, "a text"));
+    engines.iter().flat_map(|engine| &engine.model_files).for_each(|file| places.take(file, "a model"));
+    places.write(&args.output, "-o")?;
+    json_file(args).map_or(Ok(()), |path| places.write(path, "--output-json"))?;
+    places.write(journal, "the file of runs beside -o,")
 }
 
 /// What decides about the runs. The judgement of their texts does not: it can change without a new run.
@@ -196,12 +199,9 @@ fn set_up(
 
 /// Makes the file of every recording; `None` when it is interrupted.
 fn convert(recordings: &[Recording], folder: &Path) -> Result<Option<Vec<Converted>>> {
-    let failed = |error| Error::output(format!("{}: went away: {error}; try again", folder.display()));
-    // Absolute: a command may change its folder.
-    let folder = fs::canonicalize(folder).map_err(failed)?;
     let mut converted = Vec::with_capacity(recordings.len());
     for (index, recording) in recordings.iter().enumerate() {
-        if child::is_interrupted() {
+        if interrupt::is_wanted() {
             return Ok(None);
         }
         converted.push(recording.convert(folder.join(format!("{:05}.wav", index + 1)))?);
@@ -224,7 +224,6 @@ fn measure(
     if !journal.lines().is_empty() {
         messages.note(format_args!("going on: {} runs are finished", journal.lines().len()));
     }
-    machine::forget_peak_memory();
     for (done, planned) in schedule::plan(engines.len(), recordings.len(), rounds).enumerate() {
         let (engine, recording) = (&engines[planned.engine], &recordings[planned.recording]);
         let is_planned =
@@ -232,17 +231,17 @@ fn measure(
         if journal.lines().iter().any(is_planned) {
             continue;
         }
-        if child::is_interrupted() {
+        if interrupt::is_wanted() {
             return Ok(false);
         }
         messages.progress("comparing", done as u64, total);
         let audio = &converted[planned.recording];
         let timeout = Duration::from_secs_f64(args.timeout.unwrap_or(60.0 + 30.0 * audio.seconds));
         let load_before = machine::load();
-        let outcome = child::run(&engine.command(&audio.file, threads, language), timeout)
+        let outcome = Outcome::of(&engine.command(&audio.file, threads, language), timeout)
             .map_err(|why| Error::usage(format!("{}: {why}", engine.name)))?;
         // We killed it: that says nothing about it.
-        if child::is_interrupted() {
+        if interrupt::is_wanted() {
             return Ok(false);
         }
         if let Some(failure) = &outcome.failure {
@@ -258,6 +257,33 @@ fn measure(
             outcome,
         };
         journal.append(run).map_err(unusable)?;
+    }
+    Ok(true)
+}
+
+/// Times every engine that can do its work on a second of silence: its start, apart from its work. False when it is
+/// interrupted.
+fn measure_startups(
+    args: &CompareArgs,
+    engines: &[Engine],
+    silence: &Path,
+    (threads, language): (usize, &str),
+    journal: &mut Journal<Run>,
+) -> Result<bool> {
+    let timeout = Duration::from_secs_f64(args.timeout.unwrap_or(90.0));
+    for engine in engines {
+        let of_engine = || journal.lines().iter().filter(|run| run.engine == engine.name);
+        if of_engine().any(|run| run.round == STARTUP) || of_engine().all(|run| run.outcome.failure.is_some()) {
+            continue;
+        }
+        let load_before = machine::load();
+        let outcome = Outcome::of(&engine.command(silence, threads, language), timeout)
+            .map_err(|why| Error::usage(format!("{}: {why}", engine.name)))?;
+        if interrupt::is_wanted() {
+            return Ok(false);
+        }
+        let (recording, engine) = ("a second of silence".to_owned(), engine.name.clone());
+        journal.append(Run { round: STARTUP, recording, engine, turn: 1, load_before, outcome }).map_err(unusable)?;
     }
     Ok(true)
 }
@@ -346,46 +372,11 @@ fn beside(path: &Path, end: &str) -> PathBuf {
 
 /// The command line as it was typed, with quotes where a shell needs them.
 fn typed() -> String {
-    let quoted = |word: OsString| {
-        let word = word.to_string_lossy().into_owned();
-        let is_plain = word.chars().all(|letter| letter.is_alphanumeric() || "-_./=,:+%@".contains(letter));
-        if is_plain && !word.is_empty() { word } else { format!("'{}'", word.replace('\'', "'\\''")) }
-    };
-    let words: Vec<String> = std::env::args_os().skip(1).map(quoted).collect();
-    format!("qasr {}", words.join(" "))
+    let words: Vec<String> = std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned()).collect();
+    command::quote(std::iter::once("qasr").chain(words.iter().map(String::as_str)))
 }
 
 /// Date and time, UTC, to the minute.
 fn now() -> String {
-    let seconds = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-    let (year, month, day) = date(seconds / 86_400);
-    let (hour, minute) = (seconds / 3600 % 24, seconds / 60 % 60);
-    format!("{year}-{month:02}-{day:02} {hour:02}:{minute:02} UTC")
-}
-
-/// Year, month and day of the so-manieth day since 1970.
-fn date(days: u64) -> (u64, u64, u64) {
-    let is_leap = |year: u64| year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));
-    let (mut year, mut left) = (1970, days);
-    while left >= 365 + u64::from(is_leap(year)) {
-        left -= 365 + u64::from(is_leap(year));
-        year += 1;
-    }
-    let lengths = [31, 28 + u64::from(is_leap(year)), 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
-    let mut month = 0;
-    while month < 11 && left >= lengths[month] {
-        left -= lengths[month];
-        month += 1;
-    }
-    (year, month as u64 + 1, left + 1)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn days_become_dates() {
-        assert_eq!([0, 59, 11_016, 20_779].map(date), [(1970, 1, 1), (1970, 3, 1), (2000, 2, 29), (2026, 11, 22)]);
-    }
+    jiff::Timestamp::now().strftime("%F %H:%M UTC").to_string()
 }

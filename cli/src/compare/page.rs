@@ -1,10 +1,10 @@
 //! The comparison as a page: what came out, then pictures, words, how it was measured, and what to doubt.
 
 use super::engines::Engine;
-use super::machine::Machine;
 use super::results::{EngineResult, Finished, Spread, rate_name};
 use super::verdict::listed;
 use super::words;
+use qasr_measure::machine::Machine;
 use qasr_measure::report::plot::{Axis, Bar, Point, bars, scatter};
 use qasr_measure::report::{Cell, Column, Page, Svg, Table};
 use qasr_measure::scoring::Unit;
@@ -319,7 +319,7 @@ fn method(page: &mut Page, context: &Context<'_>, finished: &Finished<'_>) {
 /// Which engines were given a value: a command without a place for it was not.
 fn passed(finished: &Finished<'_>, place: &str, value: &str) -> String {
     let (given, others): (Vec<&Engine>, Vec<&Engine>) =
-        finished.engines.iter().partition(|engine| engine.template.has(place));
+        finished.engines.iter().partition(|engine| engine.has(place));
     let names = |engines: &[&Engine]| listed(&engines.iter().map(|one| one.name.clone()).collect::<Vec<_>>());
     match (given.is_empty(), others.is_empty()) {
         (_, true) => format!("Every engine was given {value}."),
@@ -332,7 +332,7 @@ fn engines(page: &mut Page, context: &Context<'_>, finished: &Finished<'_>, resu
     page.body.section("Engines");
     for (result, engine) in results.iter().zip(finished.engines) {
         let version = result.version.as_deref().unwrap_or("not known");
-        let if_passed = |place: &str, value: String| match engine.template.has(place) {
+        let if_passed = |place: &str, value: String| match engine.has(place) {
             true => value,
             false => "not passed to this engine".into(),
         };

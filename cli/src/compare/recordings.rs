@@ -120,21 +120,28 @@ impl Recording {
         if recording.pcm.is_empty() {
             return Err(Error::audio(format!("{}: holds no sound; take it out of the list", self.file.display())));
         }
-        let format = hound::WavSpec {
-            channels: 1,
-            sample_rate: 16_000,
-            bits_per_sample: 16,
-            sample_format: hound::SampleFormat::Int,
-        };
-        let write = || {
-            let mut file = hound::WavWriter::create(&to, format)?;
-            for sample in recording.pcm.samples() {
-                // Samples that were 16-bit before come out as they were.
-                file.write_sample((sample * 32_768.0).round().clamp(-32_768.0, 32_767.0) as i16)?;
-            }
-            file.finalize()
-        };
-        write().map_err(|error| Error::output(format!("{}: cannot be written: {error}", to.display())))?;
+        write_wav(&to, recording.pcm.samples())?;
         Ok(Converted { seconds: recording.pcm.len() as f64 / 16_000.0, file: to })
     }
+}
+
+/// Writes samples as 16-bit mono WAV at 16 kHz. Samples that were 16-bit before come out as they were.
+///
+/// # Errors
+/// An output error that names the file.
+pub fn write_wav(to: &Path, samples: &[f32]) -> Result<()> {
+    let format = hound::WavSpec {
+        channels: 1,
+        sample_rate: 16_000,
+        bits_per_sample: 16,
+        sample_format: hound::SampleFormat::Int,
+    };
+    let write = || {
+        let mut file = hound::WavWriter::create(to, format)?;
+        for sample in samples {
+            file.write_sample((sample * 32_768.0).round().clamp(-32_768.0, 32_767.0) as i16)?;
+        }
+        file.finalize()
+    };
+    write().map_err(|error| Error::output(format!("{}: cannot be written: {error}", to.display())))
 }

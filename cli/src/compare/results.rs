@@ -1,8 +1,8 @@
 //! From finished runs to what is said about each engine.
 
 use super::engines::Engine;
-use super::journal::Run;
 use super::recordings::{Converted, Recording};
+use super::run::Run;
 use super::sanity::{self, Evidence};
 use super::verdict::Contest;
 use qasr::text::Language;
@@ -44,6 +44,15 @@ pub struct EngineResult {
     pub real_time_factor: Option<Spread>,
     pub total_real_time_factor: Option<f64>,
     pub first_text_seconds: Option<Spread>,
+    /// Time of a run on a second of silence, nearly all of which is starting and opening the model; `None` where it was
+    /// not measured or failed.
+    pub startup_seconds: Option<f64>,
+    /// All runs together without as many starts: work per second of audio.
+    pub work_real_time_factor: Option<f64>,
+    /// Whether its command passes the number of threads on to it.
+    pub gets_threads: bool,
+    /// Whether its command passes the language on to it.
+    pub gets_language: bool,
     pub user_seconds_per_audio_second: Option<f64>,
     pub peak_bytes: Option<u64>,
     /// The worst text of all rounds and how far it is from the truth, by recording.
@@ -125,6 +134,8 @@ pub struct Finished<'a> {
     pub converted: &'a [Converted],
     pub measures: &'a [Measure],
     pub runs: &'a [Run],
+    /// A run of each engine on a second of silence, as far as it has one.
+    pub startups: &'a [Run],
     pub sanity_percent: f64,
 }
 
@@ -207,12 +218,15 @@ impl Finished<'_> {
             true => sanity::judge(&self.evidence(&texts, runs.len(), failures, rates), self.sanity_percent),
             false => Vec::new(),
         };
+        let startup = self.startups.iter().find(|run| run.engine == engine.name && run.outcome.failure.is_none());
+        let startup_seconds = startup.map(|run| run.outcome.wall_seconds);
+        let wall: f64 = good.iter().map(|(run, _)| run.outcome.wall_seconds).sum();
         let audio: f64 = good.iter().map(|(_, seconds)| seconds).sum();
         let per_audio_second = |sum: f64| (audio > 0.0).then(|| sum / audio);
         let first_round = |recording: &str| runs.iter().find(|run| run.recording == recording);
         EngineResult {
             name: engine.name.clone(),
-            command: engine.template.words().to_vec(),
+            command: engine.words.clone(),
             version: engine.version(),
             model_bytes: engine.model_bytes(),
             speed_only: engine.speed_only.clone(),
@@ -228,7 +242,12 @@ impl Finished<'_> {
                     .is_some_and(|first| first.outcome.failure.is_none() && first.outcome.text != run.outcome.text)
             }),
             real_time_factor: spread(good.iter().map(|(run, seconds)| run.outcome.wall_seconds / seconds)),
-            total_real_time_factor: per_audio_second(good.iter().map(|(run, _)| run.outcome.wall_seconds).sum()),
+            total_real_time_factor: per_audio_second(wall),
+            startup_seconds,
+            work_real_time_factor: startup_seconds
+                .and_then(|seconds| per_audio_second((wall - seconds * good.len() as f64).max(0.0))),
+            gets_threads: engine.has("threads"),
+            gets_language: engine.has("language"),
             first_text_seconds: spread(good.iter().filter_map(|(run, _)| run.outcome.first_text_seconds)),
             user_seconds_per_audio_second: per_audio_second(good.iter().map(|(run, _)| run.outcome.user_seconds).sum()),
             peak_bytes: good.iter().map(|(run, _)| run.outcome.peak_bytes).max(),

@@ -9,6 +9,7 @@ mod table;
 mod worker;
 
 use super::exit::{Exit, Tally};
+use super::interrupt;
 use super::messages::{self, Messages};
 use super::shared::KvType;
 use args::EvalArgs;
@@ -188,7 +189,7 @@ fn finish(
         ));
         return Ok(Finished::All(Box::new(journal), before));
     }
-    if worker::is_interrupted() {
+    if interrupt::is_wanted() {
         return Ok(Finished::Interrupted(before.len()));
     }
     if !before.is_empty() {
@@ -208,7 +209,7 @@ fn finish(
     let mut process = ended.process;
     process.files = after.len().saturating_sub(before.len());
     journal.add_process(process).map_err(unusable)?;
-    if worker::is_interrupted() {
+    if interrupt::is_wanted() {
         return Ok(Finished::Interrupted(after.len()));
     }
     match ended.status.code() {

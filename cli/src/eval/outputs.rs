@@ -3,8 +3,9 @@
 use super::Plan;
 use super::args::EvalArgs;
 use super::models::Chosen;
+use crate::places::Places;
 use qasr::error::{Error, Result};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// Refuses names of outputs that are taken.
 ///
@@ -17,30 +18,16 @@ pub fn check(args: &EvalArgs, plan: &Plan, models: &[Chosen]) -> Result<()> {
             "--details cannot be printed, standard output has the table: give the name of a file",
         ));
     }
-    let mut taken = vec![(place(&args.manifest), "the manifest")];
+    let mut places = Places::default();
+    places.take(&args.manifest, "the manifest");
     let files = models.iter().filter_map(|chosen| chosen.files.as_ref());
-    taken.extend(files.flat_map(|files| [&files.decoder, &files.encoder]).map(|file| (place(file), "a model's file")));
+    files.flat_map(|files| [&files.decoder, &files.encoder]).for_each(|file| places.take(file, "a model's file"));
     let given = args.model.iter().chain(&args.mmproj).chain(&args.source).chain(&args.imatrix);
-    taken.extend(given.map(|file| (place(file), "a file that is read")));
-    taken.extend(plan.manifest.entries.iter().map(|entry| (place(&entry.file), "a recording")));
-    taken.push((place(&plan.folder.join("summary.json")), "the summary"));
-    taken.extend(models.iter().map(|chosen| (place(&plan.journal(chosen)), "the results that are kept")));
+    given.for_each(|file| places.take(file, "a file that is read"));
+    plan.manifest.entries.iter().for_each(|entry| places.take(&entry.file, "a recording"));
+    places.take(&plan.folder.join("summary.json"), "the summary");
+    models.iter().for_each(|chosen| places.take(&plan.journal(chosen), "the results that are kept"));
     let outputs = [("--output-json", args.output_json.as_ref()), ("--details", args.details.as_ref())];
-    for (flag, path) in outputs.into_iter().filter_map(|(flag, path)| Some((flag, path?))) {
-        let at = place(path);
-        if let Some((_, what)) = taken.iter().find(|(other, _)| *other == at) {
-            return Err(Error::usage(format!("{flag} {} would replace {what}: choose another name", path.display())));
-        }
-        taken.push((at, "the other output"));
-    }
-    Ok(())
-}
-
-/// Where a file lies or would lie, whatever the spelling.
-fn place(path: &Path) -> PathBuf {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    path.canonicalize().unwrap_or_else(|_| match (folder.canonicalize(), path.file_name()) {
-        (Ok(folder), Some(name)) => folder.join(name),
-        _ => path.to_path_buf(),
-    })
+    let mut outputs = outputs.into_iter().filter_map(|(flag, path)| Some((flag, path?)));
+    outputs.try_for_each(|(flag, path)| places.write(path, flag))
 }

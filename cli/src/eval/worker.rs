@@ -8,19 +8,17 @@ use super::Plan;
 use super::args::EvalArgs;
 use super::models::Chosen;
 use crate::exit::Exit;
+use crate::interrupt;
 use crate::messages::Messages;
 use qasr::ModelFiles;
 use qasr::error::{Error, ErrorKind, Result};
 use qasr_measure::evaluation::{self, ModelLine, ProcessLine, ResultJournal};
+use qasr_measure::process::{self, Usage};
 use std::ffi::{OsStr, OsString};
 use std::io::{self, Read};
-use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::process::{ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
-use wait4::Wait4;
-
-static IS_INTERRUPTED: AtomicBool = AtomicBool::new(false);
 
 /// What keeps the running worker alive.
 static LIFELINE: Mutex<Option<ChildStdin>> = Mutex::new(None);
@@ -30,18 +28,11 @@ static LIFELINE: Mutex<Option<ChildStdin>> = Mutex::new(None);
 /// # Errors
 /// When the system does not let it.
 pub fn take_care_of_interrupts() -> Result<()> {
-    let interrupt = || {
-        if IS_INTERRUPTED.swap(true, Ordering::AcqRel) {
-            std::process::exit(Exit::Interrupted as i32);
-        }
-        drop(LIFELINE.lock().unwrap_or_else(PoisonError::into_inner).take());
-    };
-    ctrlc::set_handler(interrupt).map_err(|error| Error::internal(format!("Ctrl-C cannot be taken care of: {error}")))
+    interrupt::install_with(end_worker)
 }
 
-/// Whether the run is to end.
-pub fn is_interrupted() -> bool {
-    IS_INTERRUPTED.load(Ordering::Acquire)
+fn end_worker() {
+    drop(LIFELINE.lock().unwrap_or_else(PoisonError::into_inner).take());
 }
 
 /// How a worker ended.
@@ -70,33 +61,19 @@ pub fn start(chosen: &Chosen) -> Result<Ended> {
     typed.splice(behind..behind, told);
     let mut child = Command::new(program).args(typed).stdin(Stdio::piped()).spawn().map_err(failed)?;
     *LIFELINE.lock().unwrap_or_else(PoisonError::into_inner) = child.stdin.take();
-    if is_interrupted() {
-        drop(LIFELINE.lock().unwrap_or_else(PoisonError::into_inner).take());
+    if interrupt::is_wanted() {
+        end_worker();
     }
-    let used = wait(&mut child).map_err(failed)?;
-    drop(LIFELINE.lock().unwrap_or_else(PoisonError::into_inner).take());
-    let process = ProcessLine {
-        files: 0,
-        user_seconds: used.rusage.utime.as_secs_f64(),
-        system_seconds: used.rusage.stime.as_secs_f64(),
-        peak_bytes: used.rusage.maxrss,
-    };
-    Ok(Ended { status: used.status, process })
+    let (status, usage) = process::wait(&mut child).map_err(failed)?;
+    end_worker();
+    let Usage { user_seconds, system_seconds, peak_bytes } = usage;
+    Ok(Ended { status, process: ProcessLine { files: 0, user_seconds, system_seconds, peak_bytes } })
 }
 
 fn option(name: &str, value: &OsStr) -> OsString {
     let mut option = OsString::from(name);
     option.push(value);
     option
-}
-
-fn wait(child: &mut Child) -> io::Result<wait4::ResUse> {
-    loop {
-        match child.wait4() {
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            ended => return ended,
-        }
-    }
 }
 
 /// The worker itself.

@@ -68,6 +68,12 @@ fn engines_that_say_the_same_differ_in_time_alone() {
         assert_eq!(begun, ["six.wav", "three.flac"]);
     }
     assert_eq!(engine(&json, "again")["words"]["difference"]["points"], 0.0);
+    for name in ["qasr demo", "again"] {
+        let engine = engine(&json, name);
+        let (startup, work) = (engine["startup_seconds"].as_f64().unwrap(), engine["work_real_time_factor"].as_f64());
+        assert!(startup > 0.0 && work.unwrap() < engine["total_real_time_factor"].as_f64().unwrap(), "{engine}");
+        assert!(engine["gets_threads"] == true && engine["gets_language"] == true, "{engine}");
+    }
     let mut ranks: Vec<u64> = ["qasr demo", "again"].map(|name| engine(&json, name)["rank"].as_u64().unwrap()).to_vec();
     ranks.sort_unstable();
     assert_eq!(ranks, [1, 2]);
@@ -118,6 +124,8 @@ fn a_failure_and_nonsense_are_shown_and_not_ranked() {
     // The text of the broken one counts as far as it came: four of six words left out.
     assert_eq!(engine(&json, "broken")["words"]["errors"]["deletions"], 4);
     assert_eq!(engine(&json, "qasr demo")["rank"], 1);
+    let broken = engine(&json, "broken");
+    assert_eq!((&broken["startup_seconds"], &broken["gets_threads"]), (&Value::Null, &false.into()), "{broken}");
     let unheard = engine(&json, "unheard");
     assert_eq!((&unheard["rank"], &unheard["words"]["rate"]), (&Value::Null, &Value::Null), "{unheard}");
     let page = scratch.read("page.html");
@@ -208,11 +216,12 @@ fn a_killed_comparison_goes_on_and_repeats_nothing() {
     assert!(second.stderr.contains(&format!("going on: {finished} runs are finished")), "{second:?}");
     let after = kept();
     assert!(after.starts_with(&before), "a finished run was lost");
-    assert_eq!(after.lines().count(), 1 + 24);
+    // The last three are each engine on silence.
+    assert_eq!(after.lines().count(), 1 + 24 + 3);
     let of_commands = |text: &str| {
         text.lines().filter(|line| line.contains("\"engine\":\"one\"") || line.contains("\"engine\":\"two\"")).count()
     };
-    let missing = 16 - of_commands(&before);
+    let missing = 16 + 2 - of_commands(&before);
     assert_eq!(scratch.read("log").lines().count(), started_before + missing, "a finished run was repeated");
 
     // Once more: nothing is left to do. Another set-up is refused until it is said to be meant.
@@ -225,7 +234,7 @@ fn a_killed_comparison_goes_on_and_repeats_nothing() {
     assert_eq!(kept(), after);
     let short = [&other[..4], &["-o", &page, "--restart", "-np"]].concat();
     qasr(&short).succeeds();
-    assert_eq!(kept().lines().count(), 1 + 2);
+    assert_eq!(kept().lines().count(), 1 + 2 + 1);
 }
 
 #[cfg(unix)]
@@ -322,7 +331,7 @@ fn nothing_that_was_there_is_removed_or_written_over() {
     let dotted = scratch.path("talks.recordings/../list.tsv");
     for (output, json) in [(&list, "-"), (&dotted, "-"), (&wav, "-"), (&out, &*wav), (&out, &*out), (&out, &*runs)] {
         let refused = qasr(&["compare", &list, "-o", output, "-oj", json]).fails_with(2);
-        assert!(refused.stderr.contains("already; give another place"), "{refused:?}");
+        assert!(refused.stderr.contains(" would replace "), "{refused:?}");
     }
     qasr(&["compare", &folder, "-o", &text]).fails_with(2);
     assert!(std::fs::read(&wav).unwrap().len() > 10_000 && std::fs::read_to_string(&text).unwrap() == WORDS);
@@ -411,7 +420,7 @@ fn what_cannot_be_compared_is_said_before_the_first_run() {
         (&[&folder, "-o", &folder], 6, &["is a folder"]),
         (&[&folder, "-m", "nope.gguf", "-o", &page], 4, &["-m nope.gguf"]),
         (
-            &[&folder, "--whisper-model", "nope.bin", "--whisper-cli", &noise, "-o", &page],
+            &[&folder, "--whisper-model", "nope.bin", "--whisper-cli", env!("CARGO_BIN_EXE_qasr"), "-o", &page],
             4,
             &["--whisper-model nope.bin"],
         ),

@@ -68,7 +68,7 @@ fn what_cannot_be_done_is_said() {
     assert_eq!(scratch.names(), ["list.tsv"]);
     // What is read is never written over.
     let run = qasr(&["imatrix", &list, "-o", &list]).fails_with(2);
-    assert!(run.stderr.contains("list.tsv is read from"), "{}", run.stderr);
+    assert!(run.stderr.contains("list.tsv would replace a list of recordings"), "{}", run.stderr);
     let demo = |name: &str| format!("{}/../convert/demo/{name}demo-q8_0.gguf", env!("CARGO_MANIFEST_DIR"));
     let model = scratch.copy(&demo(""), "demo.gguf");
     let encoder = scratch.copy(&demo("mmproj-"), "mmproj-demo.gguf");

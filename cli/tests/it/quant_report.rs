@@ -138,6 +138,45 @@ fn the_segment_length_of_the_checkpoint_counts() {
     assert!(refused.stderr.contains("segment"), "{refused:?}");
 }
 
+#[cfg(unix)]
+#[test]
+fn ctrl_c_keeps_finished_types_or_leaves_nothing() {
+    use std::io::{BufRead, BufReader, Read};
+    let scratch = folder("quant-report-interrupt");
+    let (list, page, work) = (scratch.path("list.tsv"), scratch.path("page.html"), scratch.path("work"));
+    let temporary = scratch.path("tmp");
+    fs::create_dir(&temporary).unwrap();
+    let fixed = ["quant-report", CHECKPOINT, &list, "--types", "q8_0,q4_0", "-o", &page];
+    let interrupted = |more: &[&str]| {
+        let mut command = qasr(&[&fixed[..], more].concat()).command();
+        let mut child = command.env("TMPDIR", &temporary).stderr(std::process::Stdio::piped()).spawn().unwrap();
+        let mut lines = BufReader::new(child.stderr.take().unwrap());
+        let mut line = String::new();
+        while !line.contains("measuring q8_0") {
+            line.clear();
+            assert!(lines.read_line(&mut line).unwrap() > 0, "it ended before q8_0 was measured");
+        }
+        let killed = std::process::Command::new("sh").args(["-c", &format!("kill -INT {}", child.id())]).status();
+        assert!(killed.unwrap().success());
+        let mut rest = String::new();
+        lines.read_to_string(&mut rest).unwrap();
+        assert_eq!(child.wait().unwrap().code(), Some(130), "{rest}");
+        rest
+    };
+    let said = interrupted(&["--work", &work]);
+    assert!(said.contains("interrupted: finished measurements are kept in") && said.contains("work"), "{said}");
+    let journal = fs::read_dir(&work).unwrap().map(|entry| entry.unwrap().path());
+    let journal = journal.into_iter().find(|path| path.extension().is_some_and(|end| end == "jsonl")).unwrap();
+    let kept = fs::read_to_string(&journal).unwrap();
+    assert!(kept.contains("\"name\":\"f16\"") && !kept.contains("\"name\":\"q4_0\""));
+    qasr(&[&fixed[..], &["--work", &work]].concat()).succeeds();
+    assert!(fs::read_to_string(&journal).unwrap().starts_with(&kept), "a finished measurement was lost");
+
+    let said = interrupted(&[]);
+    assert!(said.contains("interrupted: nothing was written"), "{said}");
+    assert_eq!(fs::read_dir(&temporary).unwrap().count(), 0, "models were left behind");
+}
+
 /// Two languages, one of them counted by character: neither hides the other.
 #[test]
 fn words_and_characters_stand_apart() {

@@ -5,8 +5,8 @@
 //! (`<name>.counts`, one value). Names are those of the model files, so that one file serves decoder and encoder.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom};
 use std::path::Path;
 
 use crate::gguf::{Gguf, GgufError, Header, PlannedTensor, TensorInfo, Value};
@@ -111,21 +111,18 @@ impl Importance {
         })
     }
 
-    /// Writes the file, under another name first, so that `path` never holds a part of it; into `path` itself where
-    /// that is a pipe or a device.
+    /// The content of the file.
     ///
     /// # Errors
-    /// When there is nothing to write, a sum is negative or not finite, a name is too long for GGUF, or the file
-    /// cannot be written.
-    pub fn write(&self, path: &Path) -> Result<(), GgufError> {
-        let wrong = |what: String| GgufError::malformed(path, what);
+    /// A sentence when there is nothing to write, a sum is negative or not finite, or a name is too long for GGUF.
+    pub fn to_bytes(&self) -> Result<Vec<u8>, String> {
         if self.matrices.is_empty() {
-            return Err(wrong("an importance matrix without any sums is of no use and was not written".to_owned()));
+            return Err("an importance matrix without any sums is of no use and was not written".to_owned());
         }
         let mut tensors = Vec::new();
         let mut data: Vec<&[f32]> = Vec::new();
         for (name, sums) in &self.matrices {
-            sums.check().map_err(|what| wrong(format!("'{name}': {what}")))?;
+            sums.check().map_err(|what| format!("'{name}': {what}"))?;
             let columns = sums.squares.len() as u64;
             tensors.push(planned(name, SQUARES, columns));
             data.push(&sums.squares);
@@ -138,7 +135,7 @@ impl Importance {
             (key::CHUNK_COUNT.to_owned(), Value::U32(self.chunks)),
             (key::CHUNK_SIZE.to_owned(), Value::U32(self.chunk_size)),
         ];
-        let header = Header::new(&keys, &tensors).map_err(|e| wrong(e.to_string()))?;
+        let header = Header::new(&keys, &tensors).map_err(|e| e.to_string())?;
         let mut bytes = header.bytes().to_vec();
         for (i, values) in data.into_iter().enumerate() {
             // The header was made from the same list; the file is a few megabytes.
@@ -147,8 +144,7 @@ impl Importance {
             bytes.extend(values.iter().flat_map(|value| value.to_le_bytes()));
         }
         bytes.resize(header.file_len() as usize, 0);
-        put(path, &bytes)
-            .map_err(|e| GgufError::io(path, "write the file", &e).with_remedy("choose another place with -o"))
+        Ok(bytes)
     }
 
     /// The weight of each column of the matrix `name`: the mean square of what it was multiplied with, or 1 for all
@@ -208,30 +204,6 @@ fn values(file: &mut File, info: &TensorInfo) -> io::Result<Vec<f32>> {
     let mut bytes = vec![0; info.bytes as usize];
     file.read_exact(&mut bytes)?;
     Ok(bytes.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect())
-}
-
-fn put(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    // A pipe or a device is meant to be written into: a file in its place would end what reads there.
-    if fs::metadata(path).is_ok_and(|meta| !meta.is_file()) {
-        return File::options().write(true).open(path)?.write_all(bytes);
-    }
-    replace(path, bytes)
-}
-
-/// Writes `bytes` to a file beside `path`, then renames it; the file is removed if that fails.
-fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?.to_string_lossy();
-    let beside = path.with_file_name(format!(".{name}.unfinished-{}", std::process::id()));
-    let written = File::create(&beside).and_then(|mut file| {
-        file.write_all(bytes)?;
-        file.sync_all()
-    });
-    let result = written.and_then(|()| fs::rename(&beside, path));
-    if result.is_err() {
-        // The error that led here matters more than one about the leftover.
-        let _ = fs::remove_file(&beside);
-    }
-    result
 }
 
 #[cfg(test)]

@@ -112,6 +112,6 @@ pub fn importance(dir: &Path, change: impl FnOnce(&mut Importance)) -> PathBuf {
     }
     change(&mut importance);
     let path = dir.join("importance.gguf");
-    importance.write(&path).expect("write");
+    std::fs::write(&path, importance.to_bytes().expect("content")).expect("write");
     path
 }

@@ -106,13 +106,12 @@ impl Baseline {
         let clips = material.clips.len();
         let total = clips + material.manifest.entries.len();
         let logits = Reference::measure(&model, &material.clips, &mut |done| progress(done, total))?;
-        let results = evaluation::run(
-            &model,
-            material.manifest,
-            &material.options,
-            None,
-            &mut |step: evaluation::Progress<'_>| progress(clips + step.done, total),
-        )?;
+        let results =
+            evaluation::run(&model, material.manifest, &material.options, None, &mut |step: evaluation::Progress<
+                '_,
+            >| {
+                progress(clips + step.done, total)
+            })?;
         Ok(Self { files: files.clone(), model, logits, results })
     }
 

@@ -38,12 +38,6 @@ impl GgufError {
         Self { is_foreign: true, ..Self::malformed(path, message) }
     }
 
-    /// The same sentence with what to do at its end.
-    pub(crate) fn with_remedy(mut self, remedy: &str) -> Self {
-        self.message = format!("{}; {remedy}", self.message);
-        self
-    }
-
     /// The file it is about; empty for a header that is being written and has no file yet.
     pub fn path(&self) -> &Path {
         &self.path

@@ -1,8 +1,8 @@
-//! One process: what it printed, when its first letter came, what it took, and how it ended.
+//! Processes that are measured: the output, the time of its first letter, the costs, and the end.
 
-use serde::{Deserialize, Serialize};
-use std::io::Read;
-use std::process::{Command, Stdio};
+use crate::machine;
+use std::io::{self, Read};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
@@ -14,32 +14,20 @@ const MOST_TEXT: usize = 4 << 20;
 /// How much of the end of standard error is kept.
 const COMPLAINT: usize = 2000;
 
-static IS_INTERRUPTED: AtomicBool = AtomicBool::new(false);
+/// Whether no process is to run any more.
+static IS_ENDING: AtomicBool = AtomicBool::new(false);
 
 /// The process that runs, which leads a group of its own; 0 while none does.
 static RUNNING: AtomicU32 = AtomicU32::new(0);
 
-/// From now on Ctrl-C ends the running process with its children, and a second one this process.
-///
-/// # Errors
-/// When the system does not let it.
-pub fn take_care_of_interrupts() -> qasr::error::Result<()> {
-    let interrupt = || {
-        end_group(RUNNING.load(Ordering::SeqCst));
-        if IS_INTERRUPTED.swap(true, Ordering::SeqCst) {
-            std::process::exit(crate::exit::Exit::Interrupted as i32);
-        }
-    };
-    ctrlc::set_handler(interrupt)
-        .map_err(|error| qasr::error::Error::internal(format!("Ctrl-C cannot be taken care of: {error}")))
+/// Ends the process that [`run`] runs, with its children, and every one that it begins from now on. For the handler of
+/// an interrupt.
+pub fn end_all() {
+    IS_ENDING.store(true, Ordering::SeqCst);
+    end_group(RUNNING.load(Ordering::SeqCst));
 }
 
-/// Whether no further process is to be started, and what the last one did is worth nothing.
-pub fn is_interrupted() -> bool {
-    IS_INTERRUPTED.load(Ordering::SeqCst)
-}
-
-/// Ends a process and what it started, as far as that stayed in its group.
+/// Ends a process and its children, as far as they stayed in its group.
 fn end_group(leader: u32) {
     #[cfg(unix)]
     if let Some(leader) = i32::try_from(leader).ok().filter(|leader| *leader > 0) {
@@ -50,23 +38,82 @@ fn end_group(leader: u32) {
     let _ = leader;
 }
 
-/// A process that has ended.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Outcome {
-    /// What it printed, without white space around it.
-    pub text: String,
-    /// From before its start to its end.
-    pub wall_seconds: f64,
-    /// User time of its own and of children it waited for.
+/// Costs of a process and of the children that it waited for, by the system's count.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Usage {
+    /// CPU time outside the kernel, in seconds.
     pub user_seconds: f64,
-    /// The same inside the kernel.
+    /// CPU time inside the kernel, in seconds.
     pub system_seconds: f64,
     /// Largest resident set, with the pages of mapped files.
     pub peak_bytes: u64,
+}
+
+/// Waits for the end of a process.
+///
+/// # Errors
+/// When the system cannot wait for it.
+pub fn wait(child: &mut Child) -> io::Result<(ExitStatus, Usage)> {
+    loop {
+        match child.wait4() {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            ended => {
+                let ended = ended?;
+                let usage = Usage {
+                    user_seconds: ended.rusage.utime.as_secs_f64(),
+                    system_seconds: ended.rusage.stime.as_secs_f64(),
+                    peak_bytes: ended.rusage.maxrss,
+                };
+                return Ok((ended.status, usage));
+            }
+        }
+    }
+}
+
+/// Page faults that had to read from a disk, and switches to other processes against the will, of all children that
+/// ended so far; `None` where the system does not count them.
+fn disturbances() -> Option<[u64; 2]> {
+    #[cfg(unix)]
+    {
+        let usage = nix::sys::resource::getrusage(nix::sys::resource::UsageWho::RUSAGE_CHILDREN).ok()?;
+        let counts = [usage.major_page_faults(), usage.involuntary_context_switches()];
+        Some(counts.map(|count| u64::try_from(count).unwrap_or(0)))
+    }
+    #[cfg(not(unix))]
+    None
+}
+
+/// A process that has ended.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Execution {
+    /// Standard output without white space around it. What is no UTF-8 is replaced by U+FFFD.
+    pub text: String,
+    /// Whether all of standard output was UTF-8.
+    pub is_utf8: bool,
+    /// The end of standard error, without white space around it.
+    pub complaint: String,
+    /// From before its start to its end, by our own clock.
+    pub wall: Duration,
     /// From its start to the first letter that is not white space.
-    pub first_text_seconds: Option<f64>,
-    /// Why it counts as failed: how it ended, and the end of its standard error.
-    pub failure: Option<String>,
+    pub first_text: Option<Duration>,
+    /// CPU time and memory.
+    pub usage: Usage,
+    /// Page faults that had to read, and involuntary switches; `None` where they are not counted.
+    pub disturbances: Option<[u64; 2]>,
+    /// `None` where it had to be killed because it took too long.
+    pub status: Option<ExitStatus>,
+}
+
+impl Execution {
+    /// The exit code, 128 + signal where a signal ended it as in shells; `None` where it took too long.
+    pub fn exit_code(&self) -> Option<i32> {
+        let status = self.status?;
+        #[cfg(unix)]
+        if let Some(signal) = std::os::unix::process::ExitStatusExt::signal(&status) {
+            return Some(128 + signal);
+        }
+        status.code()
+    }
 }
 
 /// What the readers of the two pipes find.
@@ -77,11 +124,11 @@ enum Piece {
 }
 
 /// Runs a command to its end, or kills it with its children when `timeout` is over. It leads a process group of its own:
-/// a terminal's Ctrl-C does not reach it.
+/// a terminal's Ctrl-C does not reach it, see [`end_all`]. One at a time.
 ///
 /// # Errors
 /// A sentence when it cannot be started at all.
-pub fn run(words: &[String], timeout: Duration) -> Result<Outcome, String> {
+pub fn run(words: &[String], timeout: Duration) -> Result<Execution, String> {
     let Some((program, arguments)) = words.split_first() else { return Err("there is no command to run".into()) };
     let mut command = Command::new(program);
     // An engine that is qasr gets the settings of this command line and no others.
@@ -89,10 +136,12 @@ pub fn run(words: &[String], timeout: Duration) -> Result<Outcome, String> {
     command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     #[cfg(unix)]
     std::os::unix::process::CommandExt::process_group(&mut command, 0);
+    machine::forget_peak_memory();
+    let before = disturbances();
     let start = Instant::now();
     let mut child = command.spawn().map_err(|error| format!("`{program}` cannot be started: {error}"))?;
     RUNNING.store(child.id(), Ordering::SeqCst);
-    if is_interrupted() {
+    if IS_ENDING.load(Ordering::SeqCst) {
         end_group(child.id());
     }
     let (sender, pieces) = channel();
@@ -101,7 +150,8 @@ pub fn run(words: &[String], timeout: Duration) -> Result<Outcome, String> {
     read(stdout, sender.clone(), |bytes| Piece::Text(bytes, Instant::now()));
     read(stderr, sender, Piece::Complaint);
 
-    let deadline = start + timeout;
+    // One that does not fit into the clock never comes.
+    let deadline = start.checked_add(timeout).unwrap_or(start + Duration::from_secs(1 << 30));
     let mut output = Output::default();
     let has_ended = output.collect(&pieces, 2, deadline) && ends_by(child.id(), deadline);
     if !has_ended {
@@ -111,25 +161,23 @@ pub fn run(words: &[String], timeout: Duration) -> Result<Outcome, String> {
     }
     // Its number may be another's once it has been waited for.
     RUNNING.store(0, Ordering::SeqCst);
-    let ended = child.wait4().map_err(|error| format!("`{program}` cannot be waited for: {error}"))?;
+    let (status, usage) = wait(&mut child).map_err(|error| format!("`{program}` cannot be waited for: {error}"))?;
     let wall = start.elapsed();
+    let after = disturbances();
     if !has_ended {
-        // What was printed before the end. A child of the child may hold the pipes open: no longer than this.
+        // The text before the end. A child of the child may hold the pipes open: no longer than this.
         output.collect(&pieces, 2, Instant::now() + Duration::from_millis(200));
     }
-    let how = match (has_ended, ended.status.success()) {
-        (true, true) => None,
-        (true, false) => Some(ended.status.to_string()),
-        (false, _) => Some(format!("killed after {:.1} s without an end (--timeout)", timeout.as_secs_f64())),
-    };
-    Ok(Outcome {
-        text: String::from_utf8_lossy(&output.text).trim().to_owned(),
-        wall_seconds: wall.as_secs_f64(),
-        user_seconds: ended.rusage.utime.as_secs_f64(),
-        system_seconds: ended.rusage.stime.as_secs_f64(),
-        peak_bytes: ended.rusage.maxrss,
-        first_text_seconds: output.first_text.map(|at| at.duration_since(start).as_secs_f64()),
-        failure: how.map(|how| output.explain(how)),
+    let text = String::from_utf8_lossy(&output.text);
+    Ok(Execution {
+        is_utf8: matches!(text, std::borrow::Cow::Borrowed(_)),
+        text: text.trim().to_owned(),
+        complaint: String::from_utf8_lossy(&output.complaint).trim().to_owned(),
+        wall,
+        first_text: output.first_text.map(|at| at.duration_since(start)),
+        usage,
+        disturbances: before.zip(after).map(|([a, b], [c, d])| [c.saturating_sub(a), d.saturating_sub(b)]),
+        status: has_ended.then_some(status),
     })
 }
 
@@ -179,14 +227,6 @@ impl Output {
         }
         true
     }
-
-    fn explain(&self, how: String) -> String {
-        let complaint = String::from_utf8_lossy(&self.complaint);
-        match complaint.trim() {
-            "" => format!("{how}; nothing on standard error"),
-            complaint => format!("{how}; standard error ends with: {complaint}"),
-        }
-    }
 }
 
 /// Waits for a process that has closed its output to end; false when the deadline comes first. Waiting for it in the
@@ -210,7 +250,7 @@ fn ends_by(id: u32, deadline: Instant) -> bool {
 mod tests {
     use super::*;
 
-    fn shell(script: &str, seconds: f64) -> Outcome {
+    fn shell(script: &str, seconds: f64) -> Execution {
         let words = ["sh", "-c", script].map(str::to_owned);
         run(&words, Duration::from_secs_f64(seconds)).unwrap()
     }
@@ -219,12 +259,12 @@ mod tests {
     fn text_times_and_usage_are_measured() {
         let outcome =
             shell("echo; sleep 0.3; echo hello; sleep 2; i=0; while [ $i -lt 30000 ]; do i=$((i+1)); done", 60.0);
-        assert_eq!((outcome.text.as_str(), &outcome.failure), ("hello", &None));
-        let first = outcome.first_text_seconds.unwrap();
+        assert_eq!((outcome.text.as_str(), outcome.exit_code()), ("hello", Some(0)));
+        let (first, wall) = (outcome.first_text.unwrap().as_secs_f64(), outcome.wall.as_secs_f64());
         // The readers may be late on a busy machine, but hardly by so much.
-        assert!((0.3..outcome.wall_seconds - 0.5).contains(&first), "{outcome:?}");
-        assert!(outcome.user_seconds > 0.0 && outcome.user_seconds < outcome.wall_seconds, "{outcome:?}");
-        assert!(outcome.peak_bytes > 100_000, "{outcome:?}");
+        assert!((0.3..wall - 0.5).contains(&first), "{outcome:?}");
+        assert!(outcome.usage.user_seconds > 0.0 && outcome.usage.user_seconds < wall, "{outcome:?}");
+        assert!(outcome.usage.peak_bytes > 100_000, "{outcome:?}");
     }
 
     #[test]
@@ -232,7 +272,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("late");
         let outcome = shell(&format!("(sleep 2; echo late > '{}') & wait", file.display()), 0.4);
-        assert!(outcome.failure.is_some(), "{outcome:?}");
+        assert_eq!(outcome.status, None, "{outcome:?}");
         thread::sleep(Duration::from_millis(2500));
         assert!(!file.exists(), "the child went on");
     }
@@ -240,18 +280,18 @@ mod tests {
     #[test]
     fn a_failure_keeps_its_text_and_the_end_of_standard_error() {
         let outcome = shell("echo half; echo sorry >&2; exit 7", 20.0);
-        let failure = outcome.failure.unwrap();
-        assert!(failure.contains('7') && failure.ends_with("sorry"), "{failure}");
+        assert_eq!((outcome.exit_code(), outcome.complaint.as_str()), (Some(7), "sorry"));
         assert_eq!(outcome.text, "half");
-        assert!(shell("kill -9 $$", 20.0).failure.unwrap().contains('9'));
+        assert_eq!(shell("kill -9 $$", 20.0).exit_code(), Some(137));
+        assert!(!shell("printf '\\377'", 20.0).is_utf8 && outcome.is_utf8);
     }
 
     #[test]
     fn what_hangs_is_killed_even_with_its_output_closed_or_held_open_by_a_child() {
         for script in ["echo x; exec sleep 30", "exec >&- 2>&-; exec sleep 30", "echo x; sleep 5 & exec sleep 30"] {
             let outcome = shell(script, 0.4);
-            assert!(outcome.failure.as_ref().unwrap().contains("--timeout"), "{script}: {outcome:?}");
-            assert!(outcome.wall_seconds < 3.0, "{script}: {outcome:?}");
+            assert_eq!(outcome.exit_code(), None, "{script}: {outcome:?}");
+            assert!(outcome.wall.as_secs_f64() < 3.0, "{script}: {outcome:?}");
         }
     }
 
