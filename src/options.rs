@@ -8,7 +8,7 @@ use crate::text::Language;
 use crate::units::{SAMPLE_RATE, SampleIndex};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 /// Longest utterance when neither the caller nor the model says otherwise, in seconds. The official limit is 1200;
 /// a decode step slows down with every position, and memory grows, so small machines cut sooner.
@@ -59,21 +59,34 @@ pub struct Options {
 
 /// A request to stop, shared by all its clones. Work that sees it ends soon, with [`crate::ErrorKind::Interrupted`].
 #[derive(Debug, Clone, Default)]
-pub struct Cancel(Arc<AtomicBool>);
+pub struct Cancel(Arc<Request>);
+
+#[derive(Debug, Default)]
+struct Request {
+    is_made: AtomicBool,
+    checks: AtomicU64,
+}
 
 impl Cancel {
     /// Asks to stop. Cannot be taken back.
     pub fn cancel(&self) {
-        self.0.store(true, Ordering::Release);
+        self.0.is_made.store(true, Ordering::Release);
     }
 
     /// Whether somebody asked.
     pub fn is_cancelled(&self) -> bool {
-        self.0.load(Ordering::Acquire)
+        self.0.is_made.load(Ordering::Acquire)
+    }
+
+    /// How often the work has looked for a request: once for each window of the encoder, each part of a prompt and each
+    /// token. A sign of life while an utterance is recognized, for a display in another thread.
+    pub fn checks(&self) -> u64 {
+        self.0.checks.load(Ordering::Relaxed)
     }
 
     /// An error once somebody has asked.
     pub(crate) fn check(&self) -> Result<()> {
+        self.0.checks.fetch_add(1, Ordering::Relaxed);
         if self.is_cancelled() {
             return Err(Error::new(ErrorKind::Interrupted, "interrupted"));
         }

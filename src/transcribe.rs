@@ -250,6 +250,7 @@ impl Transcriber {
             language: Some(recognized.answer.language.clone()).filter(|language| !language.is_empty()),
             text: recognized.answer.text.clone(),
             tokens: recognized.tokens.clone(),
+            log_probabilities: recognized.log_probabilities.clone(),
             complete: recognized.complete,
             channel: None,
         };

@@ -40,10 +40,21 @@ pub struct Segment {
     pub text: String,
     /// The generated token ids, end token not included.
     pub tokens: Vec<u32>,
+    /// For every token, the natural logarithm of its probability after the tokens before it. Empty where the model failed
+    /// at the end of a live utterance.
+    pub log_probabilities: Vec<f32>,
     /// False when the new-token limit ended the text.
     pub complete: bool,
     /// The channel it was heard in, counted from 0, where channels were recognized one by one.
     pub channel: Option<u16>,
+}
+
+impl Segment {
+    /// Mean log-probability of the generated tokens: 0 is certain, below -1 is doubtful. `None` without tokens.
+    pub fn mean_log_probability(&self) -> Option<f64> {
+        let sum: f64 = self.log_probabilities.iter().map(|value| f64::from(*value)).sum();
+        (!self.log_probabilities.is_empty()).then(|| sum / self.log_probabilities.len() as f64)
+    }
 }
 
 /// A fact about a result that a reader of it should know and that is no error.

@@ -115,6 +115,8 @@ pub struct Choice {
     pub token: u32,
     /// Its distance to the next largest logit; infinite when there is no other.
     pub margin: f32,
+    /// Natural logarithm of its probability.
+    pub log_probability: f32,
 }
 
 /// The most likely token.
@@ -134,9 +136,30 @@ pub fn most_likely(logits: &[f32]) -> Result<Choice> {
             second = logit;
         }
     }
-    best.map(|id| Choice { token: id as u32, margin: top - second }).ok_or_else(|| {
+    let choice = |id: usize| Choice {
+        token: id as u32,
+        margin: top - second,
+        log_probability: log_probability(logits, id as u32),
+    };
+    best.map(choice).ok_or_else(|| {
         Error::model("the decoder gave no finite number: the model file is damaged, convert or download it again")
     })
+}
+
+/// Logits further below the largest than this are left out of a sum of probabilities: all of a vocabulary of 150,000
+/// together are less than a ten-millionth of the largest.
+const NEGLIGIBLE: f32 = 30.0;
+
+/// Natural logarithm of the probability of `token` under these logits: its logit less the logarithm of the sum of all
+/// exponentials. Logits that are no finite number count as impossible tokens.
+pub fn log_probability(logits: &[f32], token: u32) -> f32 {
+    let top = logits.iter().copied().filter(|logit| logit.is_finite()).fold(f32::NEG_INFINITY, f32::max);
+    let Some(own) = logits.get(token as usize).copied().filter(|logit| logit.is_finite()) else {
+        return f32::NEG_INFINITY;
+    };
+    let near = logits.iter().map(|logit| logit - top).filter(|below| *below > -NEGLIGIBLE);
+    let sum: f64 = near.map(|below| f64::from(below.exp())).sum();
+    (f64::from(own - top) - sum.ln()) as f32
 }
 
 #[cfg(test)]
@@ -144,10 +167,33 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_log_probability_is_that_of_all_logits() {
+        let logits: Vec<f32> = (0..5000).map(|id| ((id * 37) % 101) as f32 / 5.0 - 10.0).collect();
+        let direct = |token: usize| {
+            let sum: f64 = logits.iter().map(|logit| f64::from(*logit).exp()).sum();
+            f64::from(logits[token]) - sum.ln()
+        };
+        for token in [0, 7, 2500, 4999] {
+            let found = f64::from(log_probability(&logits, token as u32));
+            assert!((found - direct(token)).abs() < 1e-5, "{token}: {found} {}", direct(token));
+        }
+        // A lone candidate is certain, an impossible one and one that does not exist are not.
+        assert_eq!(log_probability(&[f32::NAN, 3.0, f32::NEG_INFINITY], 1), 0.0);
+        assert_eq!(log_probability(&[1.0, f32::NAN], 1), f32::NEG_INFINITY);
+        assert_eq!(log_probability(&[1.0], 4), f32::NEG_INFINITY);
+    }
+
+    #[test]
     fn the_first_of_equals_wins_and_numbers_must_be_finite() {
-        assert_eq!(most_likely(&[1.0, 3.0, 3.0, f32::NAN]).expect("finite ones"), Choice { token: 1, margin: 0.0 });
-        assert_eq!(most_likely(&[f32::NAN, 1.0, -2.0, 0.5]).expect("finite ones"), Choice { token: 1, margin: 0.5 });
-        assert_eq!(most_likely(&[-1.0]).expect("a finite one"), Choice { token: 0, margin: f32::INFINITY });
+        let choice = |logits: &[f32]| most_likely(logits).expect("finite ones");
+        for (logits, token, margin) in [
+            (&[1.0, 3.0, 3.0, f32::NAN][..], 1, 0.0),
+            (&[f32::NAN, 1.0, -2.0, 0.5], 1, 0.5),
+            (&[-1.0], 0, f32::INFINITY),
+        ] {
+            let log_probability = log_probability(logits, token);
+            assert_eq!(choice(logits), Choice { token, margin, log_probability });
+        }
         assert!(most_likely(&[f32::NAN, f32::NEG_INFINITY]).is_err());
         assert!(most_likely(&[]).is_err());
     }

@@ -8,7 +8,7 @@
 
 use super::cost::{StepCost, Stopwatch};
 use crate::error::{Error, Remedy, Result};
-use crate::model::decoder::{Choice, DecoderSession, Input, most_likely};
+use crate::model::decoder::{Choice, DecoderSession, Input, log_probability, most_likely};
 use crate::model::{AudioEmbeddings, EncodedWindow, Model, Watch};
 use crate::options::{Cancel, Options, Reuse};
 use crate::text::Prompt;
@@ -38,6 +38,8 @@ pub(super) struct Decoded {
     pub(super) tokens: Vec<u32>,
     /// For every id, its distance to the next likely one; infinite where it was forced.
     pub(super) margins: Vec<f32>,
+    /// For every id, the natural logarithm of its probability after the ids before it.
+    pub(super) log_probabilities: Vec<f32>,
     /// False when a limit ended it.
     pub(super) complete: bool,
     /// The smallest distance between the two most likely tokens, over all that were chosen.
@@ -112,8 +114,14 @@ impl Decoding {
         let draft = if self.reuse.drafts { script.draft } else { &[] };
         let expected: Vec<u32> = script.forced.iter().chain(draft).copied().take(budget).collect();
         self.append(&[Input::Rows(rest), Input::Tokens(&prompt.after)], 1)?;
-        let mut decoded =
-            Decoded { tokens: Vec::new(), margins: Vec::new(), complete: false, closest: f32::INFINITY, objections: 0 };
+        let mut decoded = Decoded {
+            tokens: Vec::new(),
+            margins: Vec::new(),
+            log_probabilities: Vec::new(),
+            complete: false,
+            closest: f32::INFINITY,
+            objections: 0,
+        };
         let mut next = self.verify(&expected, script.forced.len(), &mut decoded)?;
         cost.tokens_verified += expected.len();
         cost.tokens_kept += decoded.tokens.len();
@@ -132,6 +140,7 @@ impl Decoding {
             };
             decoded.closest = decoded.closest.min(next.margin);
             decoded.margins.push(next.margin);
+            decoded.log_probabilities.push(next.log_probability);
             decoded.tokens.push(next.token);
             self.append_each(&[next.token])?;
             next = most_likely(self.session()?.logits(0))?;
@@ -152,13 +161,16 @@ impl Decoding {
         // Ids in the decoder, and which of the last logits follow them as far as they were looked at.
         let (mut placed, mut row) = (0, 0);
         for (index, id) in expected.iter().enumerate() {
-            let choice = most_likely(self.session()?.logits(row))?;
+            let logits = self.session()?.logits(row);
+            let choice = most_likely(logits)?;
             let agrees = choice.token == *id;
             if index < forced {
                 decoded.objections += usize::from(!agrees);
                 decoded.margins.push(f32::INFINITY);
+                decoded.log_probabilities.push(log_probability(logits, *id));
             } else if agrees {
                 decoded.margins.push(choice.margin);
+                decoded.log_probabilities.push(choice.log_probability);
                 decoded.closest = decoded.closest.min(choice.margin);
             } else {
                 if index < placed {

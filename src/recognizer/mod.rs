@@ -42,6 +42,8 @@ pub struct Recognized {
     pub tokens: Vec<u32>,
     /// For every id, the distance of its logit to the next largest; infinite where it was forced.
     pub margins: Vec<f32>,
+    /// For every id, the natural logarithm of its probability after the ids before it.
+    pub log_probabilities: Vec<f32>,
     /// False when a limit ended the text.
     pub complete: bool,
     /// Language and text, parsed.
@@ -64,6 +66,7 @@ impl Recognized {
         Self {
             tokens: Vec::new(),
             margins: Vec::new(),
+            log_probabilities: Vec::new(),
             complete: false,
             answer: Answer::default(),
             closest: f32::INFINITY,
@@ -177,10 +180,11 @@ impl Recognizer {
         let decoded = self.decoding.decode(&self.prompt, &embeddings, script, limits, &mut cost, &mut watch)?;
         let text = self.model.tokenizer().decode(&decoded.tokens);
         let answer = answer::parse(&text, self.options.language.as_ref(), decoded.complete);
-        let Decoded { tokens, margins, complete, closest, objections } = decoded;
+        let Decoded { tokens, margins, log_probabilities, complete, closest, objections } = decoded;
         Ok(Recognized {
             tokens,
             margins,
+            log_probabilities,
             complete,
             answer,
             closest,

@@ -406,6 +406,7 @@ impl Stream {
             language: Some(recognized.answer.language.clone()).filter(|language| !language.is_empty()),
             text,
             tokens: recognized.tokens.clone(),
+            log_probabilities: recognized.log_probabilities.clone(),
             complete: recognized.complete,
             channel: None,
         };

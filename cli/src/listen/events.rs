@@ -280,6 +280,7 @@ pub mod tests {
             language: Some("English".into()),
             text: text.into(),
             tokens: vec![1, 2],
+            log_probabilities: vec![-0.5, -0.25],
             complete: true,
             channel: None,
         };

@@ -166,6 +166,7 @@ mod tests {
             language: (!text.is_empty()).then(|| "English".to_string()),
             text: text.into(),
             tokens: vec![1, 2],
+            log_probabilities: vec![-0.5, -1.0],
             complete: true,
             channel: None,
         }

@@ -6,5 +6,6 @@ mod optional;
 mod scratch;
 
 mod evaluation;
+mod log_probabilities;
 mod scoring;
 mod watch;
