@@ -68,20 +68,33 @@ Examples:
 
 const TRANSCRIBE_NOTES: &str = "\
 The text goes to standard output, one line per recording; everything else goes
-to standard error. Each utterance is printed as soon as it is finished. WAV, FLAC,
-MP3, OGG (Vorbis, Opus), M4A, MP4 and MOV (AAC, ALAC, Opus), MKV, WebM, AIFF, CAF
-and AU are read at any rate; other codecs by ffmpeg, if --decoder auto allows it.
-`qasr inspect FILE` lists the audio tracks of a recording. The flags of whisper-cli
-can be typed as they are there (-otxt, -of, -ot, -np, ...); those that cannot be
-honoured are refused.
+to standard error. Each utterance is printed as soon as it is finished, on a
+terminal with its times before it.
+
+Recordings and films: WAV, FLAC, MP3, OGG (Vorbis, Opus), M4A, MP4, MOV and AAC
+files, MKV, WebM, AIFF, CAF, AU, at any rate; other codecs by ffmpeg, if --decoder
+auto allows it. Of a folder its recordings are taken, sorted by name. `qasr inspect
+FILE` lists the audio tracks of a recording.
+
+FILE is the recording's name without its extension: film.srt lies beside film.mp4.
+Where two recordings of a run would share a file, and where an output would replace
+a recording, the extension stays: talk.wav.srt, talk.mp3.srt.
+
+Pieces of text with times (SRT, VTT, LRC, TSV, CSV, JSON) are cut at sentence ends,
+then clauses, then words. The model gives times of utterances only: the times of
+their pieces are estimated by the length of the text, and marked so in JSON. With
+noise or music between the words, --vad neural gives truer times.
+
+The flags of whisper-cli can be typed as they are there (-otxt, -of, -ot, -np, ...);
+those that cannot be honoured are refused.
 
 Examples:
   qasr transcribe talk.wav
   qasr transcribe -m model.gguf -l de --context \"Ölpumpe, Ximenez\" call.m4a
-  qasr transcribe -m model.gguf -osrt -ojson day1.flac day2.flac
-  qasr transcribe -m model.gguf --split-channels -osrt --output-dir texts/ call.wav
+  qasr transcribe -m model.gguf -osrt film.mkv
+  qasr transcribe -m model.gguf -otxt -o texts/ --recursive --skip-existing talks/
+  qasr transcribe -m model.gguf --split-channels -osrt call.wav
   qasr transcribe -np -ojson -of - talk.wav | jq .text
-  ffmpeg -i film.mkv -f wav - | qasr transcribe -m model.gguf -
   arecord -t raw -f S16_LE -r 16000 -d 5 | qasr transcribe --raw-rate 16000 -
 
 Exit codes:
@@ -125,13 +138,17 @@ fn notes() -> String {
     arg_required_else_help = true
 )]
 pub struct TranscribeArgs {
-    /// Recordings; `-` reads one from standard input
+    /// Recordings and films, or folders of them; `-` reads one from standard input
     #[arg(value_name = "FILE", required_unless_present_any = ["files_by_flag", "list_languages"])]
     pub files: Vec<PathBuf>,
 
     /// A recording, as whisper-cli takes it; may be repeated, and comes before those without a flag
     #[arg(short = 'f', long = "file", value_name = "FILE", help_heading = "Input")]
     pub files_by_flag: Vec<PathBuf>,
+
+    /// Take the folders inside folders too
+    #[arg(short, long, help_heading = "Input")]
+    pub recursive: bool,
 
     /// Leave out this much from the start [also -ot]
     #[arg(
@@ -177,21 +194,29 @@ pub struct TranscribeArgs {
     #[arg(long, help_heading = "Text")]
     pub list_languages: bool,
 
-    /// Write FILE.txt [also -otxt]
+    /// Write FILE.txt, one line for the recording [also -otxt]
     #[arg(long, help_heading = "Output files")]
     pub output_txt: bool,
 
-    /// Write FILE.srt: subtitles [also -osrt]
+    /// Write FILE.srt: subtitles of at most 7 s and two lines [also -osrt]
     #[arg(long, help_heading = "Output files")]
     pub output_srt: bool,
 
-    /// Write FILE.vtt: subtitles for the web [also -ovtt]
+    /// Write FILE.vtt: the same for the web [also -ovtt]
     #[arg(long, help_heading = "Output files")]
     pub output_vtt: bool,
 
-    /// Write FILE.json: everything, in the shape of OpenAI's `verbose_json` [also -ojson, -oj]
+    /// Write FILE.json as OpenAI's `verbose_json` [also -ojson]
     #[arg(long, help_heading = "Output files")]
+    pub output_verbose_json: bool,
+
+    /// Write FILE.json as whisper-cli does, with `transcription` [also -oj]
+    #[arg(long, conflicts_with = "output_verbose_json", help_heading = "Output files")]
     pub output_json: bool,
+
+    /// The same with every token and its probability [also -ojf]
+    #[arg(long, conflicts_with = "output_verbose_json", help_heading = "Output files")]
+    pub output_json_full: bool,
 
     /// Write FILE.tsv: start and end in ms, text [also -otsv]
     #[arg(long, help_heading = "Output files")]
@@ -205,7 +230,7 @@ pub struct TranscribeArgs {
     #[arg(long, help_heading = "Output files")]
     pub output_lrc: bool,
 
-    /// The same by name, separated by commas; `all` for every one
+    /// The same by name, separated by commas; json is verbose_json, all is every one but whisper-cli's JSON
     #[arg(long, value_name = "FORMATS", alias = "output_format", value_delimiter = ',', value_parser = parse_formats, help_heading = "Output files")]
     pub output_format: Vec<FormatSet>,
 
@@ -217,6 +242,26 @@ pub struct TranscribeArgs {
     /// for standard output [also -of]
     #[arg(long = "output-file", value_name = "BASE", help_heading = "Output files")]
     pub output_base: Vec<PathBuf>,
+
+    /// Leave out recordings whose output files are all there: goes on with a folder where an earlier run stopped
+    #[arg(long, help_heading = "Output files")]
+    pub skip_existing: bool,
+
+    /// A line of plain text for each utterance, in FILE.txt and on standard output
+    #[arg(long, help_heading = "Form of the text")]
+    pub lines: bool,
+
+    /// No times before the text on a terminal [also -nt]
+    #[arg(long, help_heading = "Form of the text")]
+    pub no_timestamps: bool,
+
+    /// Most characters of a piece of text with a time, instead of 7 s and two lines of 42; 0: whole utterances [also -ml]
+    #[arg(long, value_name = "N", help_heading = "Form of the text")]
+    pub max_len: Option<usize>,
+
+    /// With --max-len, do not cut words that are longer [also -sow]
+    #[arg(long, help_heading = "Form of the text")]
+    pub split_on_word: bool,
 
     /// Only the text, warnings and errors [also -np]
     #[arg(long, help_heading = "Messages")]
@@ -376,14 +421,20 @@ fn folder(path: PathBuf) -> Result<PathBuf, String> {
 pub struct FormatSet(pub Vec<Format>);
 
 fn parse_formats(typed: &str) -> Result<FormatSet, String> {
-    if typed == "all" {
-        return Ok(FormatSet(Format::ALL.to_vec()));
+    match typed {
+        // One JSON only: both would write the same file.
+        "all" => {
+            let is_whispers = |format: &Format| matches!(format, Format::Whisper | Format::WhisperFull);
+            return Ok(FormatSet(Format::ALL.into_iter().filter(|format| !is_whispers(format)).collect()));
+        }
+        "json" => return Ok(FormatSet(vec![Format::OpenAi])),
+        _ => {}
     }
-    match Format::ALL.iter().find(|format| format.extension() == typed) {
+    match Format::ALL.iter().find(|format| format.name() == typed) {
         Some(format) => Ok(FormatSet(vec![*format])),
         None => {
-            let known = Format::ALL.map(Format::extension);
-            Err(format!("use all or some of: {}", known.join(",")))
+            let known = Format::ALL.map(Format::name);
+            Err(format!("use all, json or some of: {}", known.join(",")))
         }
     }
 }

@@ -1,5 +1,6 @@
 //! What a run took: time per stage and memory.
 
+use super::progress::{clock, factor};
 use qasr::transcript::{Timings, Transcript};
 use std::time::Duration;
 
@@ -24,32 +25,38 @@ fn peak_from_status(status: &str) -> Option<u64> {
     kilobytes.trim().parse::<u64>().ok()?.checked_mul(1024)
 }
 
-/// The run in one line for a person.
+/// The run in one line for a person: `2.75 s in 26 s (0.1x real time), 661 MiB`.
 pub fn summary(transcript: &Transcript) -> String {
-    let timings = &transcript.timings;
-    let rtf = real_time_factor(transcript).map_or(String::new(), |rtf| format!(" (RTF {rtf:.3})"));
-    let peak = peak_rss_bytes().map_or(String::new(), |bytes| format!(", peak memory {} MiB", bytes >> 20));
+    let took = processing_time(&transcript.timings).as_secs_f64();
+    let times = transcript.duration.seconds() / took;
+    let speed = if times.is_normal() { format!(" ({}x real time)", factor(times)) } else { String::new() };
+    let peak = peak_rss_bytes().map_or(String::new(), |bytes| format!(", {} MiB", bytes >> 20));
+    format!("{} in {}{speed}{peak}", length(transcript.duration.seconds()), length(took))
+}
+
+/// The time of every stage, for a person.
+pub fn details(transcript: &Transcript) -> String {
+    let Timings { load, audio, mel, encode, prefill, decode, audio_tokens, new_tokens } = transcript.timings;
+    let factor = real_time_factor(transcript).map_or(String::new(), |factor| format!("; RTF {factor:.3}"));
+    let seconds = |duration: Duration| format!("{:.3} s", duration.as_secs_f64());
     format!(
-        "{:.2} s of audio in {}{rtf}: audio {}, mel {}, encode {} ({} audio tokens), prefill {}, decode {} ({} new tokens); \
-         load {}{peak}",
-        transcript.duration.seconds(),
-        short(processing_time(timings)),
-        short(timings.audio),
-        short(timings.mel),
-        short(timings.encode),
-        timings.audio_tokens,
-        short(timings.prefill),
-        short(timings.decode),
-        timings.new_tokens,
-        short(timings.load),
+        "audio {}, mel {}, encode {} ({audio_tokens} audio tokens), prefill {}, decode {} ({new_tokens} new tokens); load \
+         {}{factor}",
+        seconds(audio),
+        seconds(mel),
+        seconds(encode),
+        seconds(prefill),
+        seconds(decode),
+        seconds(load),
     )
 }
 
-/// Milliseconds up to ten seconds, then seconds.
-fn short(duration: Duration) -> String {
-    match duration.as_millis() {
-        milliseconds @ ..10_000 => format!("{milliseconds} ms"),
-        _ => format!("{:.1} s", duration.as_secs_f64()),
+/// Seconds, with fewer digits the more there are, and minutes from one on.
+fn length(seconds: f64) -> String {
+    match seconds {
+        60.0.. => clock(seconds),
+        10.0.. => format!("{seconds:.0} s"),
+        _ => format!("{seconds:.2} s"),
     }
 }
 
@@ -71,10 +78,16 @@ mod tests {
         let transcript = Transcript { timings, duration: SampleIndex(160_000), ..Transcript::default() };
         assert_eq!(real_time_factor(&transcript), Some(0.3));
         assert_eq!(real_time_factor(&Transcript::default()), None);
-        assert!(
-            summary(&transcript).starts_with("10.00 s of audio in 3000 ms (RTF 0.300)"),
-            "{}",
-            summary(&transcript)
+        assert!(summary(&transcript).starts_with("10 s in 3.00 s (3.3x real time)"), "{}", summary(&transcript));
+        assert!(details(&transcript).ends_with("load 5.000 s; RTF 0.300"), "{}", details(&transcript));
+        assert!(summary(&Transcript::default()).starts_with("0.00 s in 0.00 s"), "{}", summary(&Transcript::default()));
+    }
+
+    #[test]
+    fn long_times_are_minutes() {
+        assert_eq!(
+            [0.4, 9.996, 26.3, 59.4, 61.0, 4000.0].map(length),
+            ["0.40 s", "10.00 s", "26 s", "59 s", "1:01", "1:06:40"]
         );
     }
 }

@@ -84,7 +84,7 @@ fn collect(args: &ImatrixArgs, messages: &Messages) -> Result<Collected> {
     places.write(&args.output, "-o")?;
     interrupt::install_ending("nothing was written".to_owned(), || {})?;
     let mut show = |progress: Progress<'_>| messages.progress("listening", progress.done as u64, progress.total as u64);
-    let model = args.model.open(messages)?.model;
+    let model = args.model.open_quietly()?.model;
     let collected = importance::collect(&model, &manifests, &args.text.options(), &mut show)?;
     messages.clear_progress();
     for error in &collected.failed {

@@ -23,6 +23,7 @@ mod manual;
 mod messages;
 mod output;
 mod places;
+mod progress;
 mod quant_report;
 mod quantize;
 mod real_model;

@@ -22,9 +22,10 @@ const CHOICES: [Choice; 4] = [
 /// Published by the makers of the model; fine-tunes of them work too.
 const REPOSITORY: &str = "Qwen/Qwen3-ASR-0.6B";
 
-/// The way in half a sentence, for messages: both commands, and where the rest is said.
-pub fn short() -> String {
-    format!("{}; sizes and choice: `qasr convert --help`", commands(REPOSITORY))
+/// Both commands as lines to copy, for the message without a model.
+pub fn lines() -> String {
+    let name = REPOSITORY.rsplit('/').next().unwrap_or(REPOSITORY);
+    format!("  hf download {REPOSITORY} --local-dir {name}\n  qasr convert {name} --recipe balanced -o models")
 }
 
 /// The whole way, for `--help`: commands, sizes, and which model and type to take.
@@ -102,7 +103,7 @@ mod tests {
 
     #[test]
     fn every_text_has_both_commands() {
-        for text in [short(), help(), not_downloaded("a/b"), instead_of_download(None), instead_of_download(Some("x"))]
+        for text in [lines(), help(), not_downloaded("a/b"), instead_of_download(None), instead_of_download(Some("x"))]
         {
             assert!(text.contains("hf download ") && text.contains("qasr convert "), "{text}");
         }

@@ -7,7 +7,7 @@ use clap::{Args, ValueEnum};
 use qasr::audio::RawFormat;
 use qasr::endpoint::Detector;
 use qasr::error::{Error, Result};
-use qasr::model::{CacheType, demo};
+use qasr::model::CacheType;
 use qasr::text::Language;
 use qasr::{Model, ModelFiles, ModelOptions, Options};
 use qasr_measure::scoring::Normalizer;
@@ -16,7 +16,8 @@ use std::path::PathBuf;
 /// Which model, and how it computes.
 #[derive(Debug, Clone, Args)]
 pub struct ModelArgs {
-    /// Decoder file; its audio encoder (mmproj) is found beside it. Without: the embedded demo model
+    /// A folder with a model, or its decoder file, with the audio encoder (mmproj) beside it; `demo` for the embedded demo
+    /// model, which is also taken, with a warning, where none is given
     #[arg(short, long, value_name = "GGUF", help_heading = "Model")]
     pub model: Option<PathBuf>,
 
@@ -91,6 +92,15 @@ pub struct TextArgs {
     pub tokens_per_second: Option<f64>,
 }
 
+/// The name of the embedded demo model, for `-m`.
+const DEMO: &str = "demo";
+
+/// The warning about a text of the demo model that nobody asked for.
+pub const DEMO_WARNING: &str = "no -m: the demo model knows 20 English words and invents the rest";
+
+/// The same where it was asked for.
+const DEMO_NOTE: &str = "the demo model knows 20 English words and invents the rest";
+
 /// A model that is open, and what to report about it.
 pub struct OpenModel {
     pub model: Model,
@@ -100,8 +110,20 @@ pub struct OpenModel {
 }
 
 impl ModelArgs {
-    /// Opens the model, and notes it when that is only the demo.
+    /// Opens the model for a text that somebody will read: with a warning where it is the demo and nobody asked for that.
     pub fn open(&self, messages: &Messages) -> Result<OpenModel> {
+        if self.is_demo_by_default() {
+            messages.warning(DEMO_WARNING);
+            messages
+                .note(format_args!("a real model (sizes and choice: `qasr convert --help`):\n{}", real_model::lines()));
+        } else if self.names_demo() {
+            messages.note(DEMO_NOTE);
+        }
+        self.open_quietly()
+    }
+
+    /// Opens the model where the result names it.
+    pub fn open_quietly(&self) -> Result<OpenModel> {
         let mut options = ModelOptions::default();
         options.threads = self.threads.map_or(0, |threads| threads as usize);
         options.mmap = !self.no_mmap;
@@ -109,14 +131,7 @@ impl ModelArgs {
         let files = self.files()?;
         let model = match &files {
             Some(files) => Model::open(files, &options)?,
-            None => {
-                messages.note(format_args!(
-                    "no model given (-m): using {}; a real one: {}",
-                    demo::DESCRIPTION,
-                    real_model::short()
-                ));
-                Model::open_demo(&options)?
-            }
+            None => Model::open_demo(&options)?,
         };
         let summary = ModelSummary::new(model.info(), files.as_ref());
         Ok(OpenModel { model, summary, files })
@@ -129,9 +144,20 @@ impl ModelArgs {
         }
         match (&self.model, &self.mmproj) {
             (None, _) => Ok(None),
+            (Some(_), None) if self.names_demo() => Ok(None),
             (Some(model), None) => ModelFiles::find(model).map(Some),
             (Some(model), Some(mmproj)) => ModelFiles::with_encoder(model, mmproj).map(Some),
         }
+    }
+
+    /// Whether the embedded demo model is asked for. A file or folder of that name comes first.
+    fn names_demo(&self) -> bool {
+        self.model.as_deref().is_some_and(|model| model.as_os_str() == DEMO && !model.exists())
+    }
+
+    /// Whether the embedded demo model is taken because nobody named one.
+    pub fn is_demo_by_default(&self) -> bool {
+        self.model.is_none()
     }
 
     /// llama.cpp's commands name the types of keys and of values; here they are one.

@@ -52,7 +52,7 @@ const TEXT: Table = Table {
     ],
 };
 
-/// whisper-cli. No times in the text on standard output.
+/// whisper-cli.
 const TRANSCRIBE: Table = Table {
     spellings: &[
         ("-ot", "--offset"),
@@ -60,14 +60,18 @@ const TRANSCRIBE: Table = Table {
         ("-osrt", "--output-srt"),
         ("-ovtt", "--output-vtt"),
         ("-oj", "--output-json"),
-        ("-ojson", "--output-json"),
+        ("-ojf", "--output-json-full"),
+        ("-ojson", "--output-verbose-json"),
+        ("-nt", "--no-timestamps"),
+        ("-ml", "--max-len"),
+        ("-sow", "--split-on-word"),
         ("-otsv", "--output-tsv"),
         ("-ocsv", "--output-csv"),
         ("-olrc", "--output-lrc"),
         ("-of", "--output-file"),
         ("-pp", "--progress"),
     ],
-    already_so: &["-nt", "--no-timestamps"],
+    already_so: &[],
     refused: &[
         (
             &["-et", "--entropy-thold", "-lpt", "--logprob-thold", "-nth", "--no-speech-thold"],
@@ -75,11 +79,13 @@ const TRANSCRIBE: Table = Table {
         ),
         (&["-mc", "--max-context"], "every segment is recognised by itself; --carry gives it text of the one before"),
         (
-            &["-ml", "--max-len", "-sow", "--split-on-word", "-wt", "--word-thold", "-owts", "--output-words", "-dtw"],
-            "the model gives no times inside a segment; use --segment-seconds for shorter segments",
+            &["-wt", "--word-thold", "-owts", "--output-words", "-dtw"],
+            "the model gives no times of words; --max-len cuts utterances into pieces with estimated times",
         ),
-        (&["-ojf", "--output-json-full"], "there are no token times or probabilities to write; use -ojson"),
-        (&["-pc", "--print-colors", "--print-confidence"], "there are no token probabilities to colour by"),
+        (
+            &["-pc", "--print-colors", "--print-confidence"],
+            "text is not coloured; the probability of every token is in -ojf",
+        ),
         (&["-dl", "--detect-language"], "the language comes with the text; read `language` from -ojson"),
         (&["-p", "--processors"], "one recording is worked on at a time; use --threads"),
         (
@@ -221,7 +227,7 @@ mod tests {
 
     #[test]
     fn what_is_already_so_is_dropped_and_the_rest_is_kept() {
-        assert_eq!(long(&["-nt", "-m", "x.gguf", "-", "-t", "2"]).unwrap(), ["-m", "x.gguf", "-", "-t", "2"]);
+        assert_eq!(long(&["-nf", "-m", "x.gguf", "-", "-t", "2"]).unwrap(), ["-m", "x.gguf", "-", "-t", "2"]);
     }
 
     #[test]

@@ -1,7 +1,6 @@
 //! Which models are measured, and under which names.
 
 use super::args::EvalArgs;
-use crate::messages::Messages;
 use crate::shared::{ModelArgs, OpenModel};
 use qasr::ModelFiles;
 use qasr::error::{Error, Result};
@@ -92,7 +91,7 @@ fn names(files: &[ModelFiles]) -> Result<Vec<String>> {
 
 impl Chosen {
     /// Opens the model as the flags say.
-    pub fn open(&self, args: &EvalArgs, messages: &Messages) -> Result<OpenModel> {
+    pub fn open(&self, args: &EvalArgs) -> Result<OpenModel> {
         let typed = ModelArgs {
             model: self.files.as_ref().map(|files| files.decoder.clone()),
             mmproj: self.files.as_ref().map(|files| files.encoder.clone()),
@@ -100,6 +99,6 @@ impl Chosen {
             no_mmap: args.no_mmap,
             kv_types: args.kv_types.clone(),
         };
-        typed.open(messages)
+        typed.open_quietly()
     }
 }

@@ -98,7 +98,7 @@ fn measure(args: &EvalArgs, name: &str, messages: &Messages) -> Result<()> {
     let Some(mut journal) = ResultJournal::resume(&path)? else {
         return Err(Error::output(format!("{} went away: try again", path.display())));
     };
-    let model = chosen.open(args, messages)?.model;
+    let model = chosen.open(args)?.model;
     journal.set_model(ModelLine::new(model.info()))?;
     let mut report = |progress: evaluation::Progress<'_>| {
         messages.progress(&chosen.name, progress.done as u64, progress.total as u64);

@@ -24,7 +24,7 @@ fn replay(args: &ReplayArgs, messages: &Messages) -> Result<Exit> {
     let fault = |fault: String| Error::audio(format!("{name} {fault}"));
     let model_args = header.model.args(&args.model).map_err(fault)?;
     let options = header.options;
-    let open = model_args.open(messages).map_err(|error| match error.kind() {
+    let open = model_args.open_quietly().map_err(|error| match error.kind() {
         ErrorKind::Model if args.model.model.is_none() => {
             Error::model(format!("{error}; it is the model that {name} names: give another place with -m"))
         }

@@ -1,14 +1,14 @@
 //! Comma-separated values: start and end in milliseconds, text in double quotes.
 
-use super::{Report, labelled, spoken};
+use super::{Report, label};
 use std::io::{self, Write};
 
-/// A header line, then one line per spoken segment; a double quote in a text is doubled.
+/// A header line, then one line per cue; a double quote in a text is doubled.
 pub fn write(report: &Report<'_>, out: &mut dyn Write) -> io::Result<()> {
     writeln!(out, "start,end,text")?;
-    for segment in spoken(report) {
-        let (start, end) = (segment.start.milliseconds(), segment.end.milliseconds());
-        writeln!(out, "{start},{end},\"{}\"", labelled(segment, report.channels).replace('"', "\"\""))?;
+    for cue in report.cues() {
+        let text = format!("{}{}", label(cue.channel, report.channels), cue.text).replace('"', "\"\"");
+        writeln!(out, "{},{},\"{text}\"", cue.start, cue.end)?;
     }
     Ok(())
 }

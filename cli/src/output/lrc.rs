@@ -1,20 +1,16 @@
 //! Lyrics with a time before each line, as music players show them.
 
-use super::{Report, labelled, spoken};
+use super::{Report, label};
 use std::io::{self, Write};
 
-/// One line per spoken segment: minutes (past 59 too), seconds and hundredths, text.
+/// The program's name, then one line per cue: minutes (past 59 too), seconds and hundredths, text.
 pub fn write(report: &Report<'_>, out: &mut dyn Write) -> io::Result<()> {
-    for segment in spoken(report) {
-        let hundredths = segment.start.milliseconds() / 10;
-        let (seconds, hundredths) = (hundredths / 100, hundredths % 100);
-        writeln!(
-            out,
-            "[{:02}:{:02}.{hundredths:02}]{}",
-            seconds / 60,
-            seconds % 60,
-            labelled(segment, report.channels)
-        )?;
+    writeln!(out, "[by:qasr]")?;
+    for cue in report.cues() {
+        let (seconds, hundredths) = (cue.start / 1000, cue.start / 10 % 100);
+        let (minutes, seconds) = (seconds / 60, seconds % 60);
+        let label = label(cue.channel, report.channels);
+        writeln!(out, "[{minutes:02}:{seconds:02}.{hundredths:02}]{label}{}", cue.text)?;
     }
     Ok(())
 }

@@ -1,13 +1,14 @@
 //! SubRip subtitles.
 
-use super::{Report, clock, labelled, spoken};
+use super::{Report, clock, label};
 use std::io::{self, Write};
 
-/// One numbered cue per spoken segment.
+/// Numbered cues.
 pub fn write(report: &Report<'_>, out: &mut dyn Write) -> io::Result<()> {
-    for (number, segment) in (1..).zip(spoken(report)) {
-        let (start, end) = (clock(segment.start.milliseconds(), ','), clock(segment.end.milliseconds(), ','));
-        writeln!(out, "{number}\n{start} --> {end}\n{}\n", labelled(segment, report.channels))?;
+    for (number, cue) in (1..).zip(report.subtitles()) {
+        let (start, end) = (clock(cue.start, ','), clock(cue.end, ','));
+        let label = label(cue.channel, report.channels);
+        writeln!(out, "{number}\n{start} --> {end}\n{label}{}\n", cue.lines.join("\n"))?;
     }
     Ok(())
 }

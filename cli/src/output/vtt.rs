@@ -1,16 +1,16 @@
 //! WebVTT subtitles.
 
-use super::{Report, channel_name, clock, one_line, spoken};
+use super::{Report, channel_label, clock};
 use std::io::{self, Write};
 
-/// One cue per spoken segment, with its channel as the voice; `&`, `<` and `>` are escaped, as they would be markup.
+/// Cues, each with its channel as the voice; `&`, `<` and `>` are escaped, as they would be markup.
 pub fn write(report: &Report<'_>, out: &mut dyn Write) -> io::Result<()> {
     writeln!(out, "WEBVTT\n")?;
-    for segment in spoken(report) {
-        let (start, end) = (clock(segment.start.milliseconds(), '.'), clock(segment.end.milliseconds(), '.'));
-        let text = one_line(&segment.text).replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
-        let voice = channel_name(segment, report.channels).map_or(String::new(), |name| format!("<v {name}>"));
-        writeln!(out, "{start} --> {end}\n{voice}{text}\n")?;
+    for cue in report.subtitles() {
+        let (start, end) = (clock(cue.start, '.'), clock(cue.end, '.'));
+        let text = cue.lines.join("\n").replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
+        let voice = cue.channel.map(|channel| format!("<v {}>", channel_label(channel, report.channels)));
+        writeln!(out, "{start} --> {end}\n{}{text}\n", voice.unwrap_or_default())?;
     }
     Ok(())
 }

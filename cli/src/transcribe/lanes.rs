@@ -29,6 +29,8 @@ struct Lane {
     source: Source,
     transcriber: Transcriber,
     heard: u64,
+    /// Where the first sample lies in the recording.
+    start: SampleIndex,
     is_over: bool,
     /// Time spent waiting for samples.
     waited: Duration,
@@ -42,10 +44,16 @@ impl Lane {
             source,
             transcriber: Transcriber::new(model, options)?,
             heard: 0,
+            start: options.origin,
             is_over: false,
             waited: Duration::ZERO,
             warnings: Vec::new(),
         })
+    }
+
+    /// Samples before the first whose text is missing.
+    fn done(&self) -> u64 {
+        if self.is_over { self.heard } else { (self.transcriber.settled() - self.start).min(self.heard) }
     }
 
     /// Takes the next block, and what it ends. `each` gets the transcript after every utterance.
@@ -57,6 +65,7 @@ impl Lane {
         match block? {
             Some(block) => {
                 if self.heard == 0 && !block.samples.is_empty() {
+                    self.start = self.start + self.source.start().0;
                     self.transcriber.starts_at(self.source.start());
                 }
                 if let Some(expected) = self.source.expected() {
@@ -100,15 +109,21 @@ impl Lanes {
         self.lanes.len()
     }
 
-    /// How far all lanes have come, and how far they probably go.
-    pub fn position(&self) -> (SampleIndex, Option<SampleIndex>) {
-        let done = self.lanes.iter().map(|lane| lane.heard).min().unwrap_or(0);
-        (SampleIndex(done), self.lanes.first().and_then(|lane| lane.source.expected()))
+    /// How far the text of all lanes has come, the samples whose text is on its way, and how far it probably goes.
+    pub fn position(&self) -> (SampleIndex, u64, Option<SampleIndex>) {
+        let done = self.lanes.iter().map(Lane::done).min().unwrap_or(0);
+        let pending = self.next().map_or(0, |lane| lane.heard.saturating_sub(lane.done()) / self.lanes.len() as u64);
+        (SampleIndex(done), pending, self.lanes.first().and_then(|lane| lane.source.expected()))
     }
 
-    /// Does the next piece of work, on the lane that is furthest behind, and hands new text to `text`. False when all is
-    /// done.
-    pub fn step(&mut self, text: &mut dyn FnMut(&str)) -> Result<bool> {
+    /// The lane that is furthest behind.
+    fn next(&self) -> Option<&Lane> {
+        self.lanes.iter().filter(|lane| !lane.is_over).min_by_key(|lane| lane.heard)
+    }
+
+    /// Does the next piece of work, on the lane that is furthest behind, and hands every new utterance to `each`, with the
+    /// characters that it adds to the text. False when all is done.
+    pub fn step(&mut self, each: &mut dyn FnMut(&Segment, &str)) -> Result<bool> {
         let is_one = self.lanes.len() == 1;
         let (waiting, handed_on) = (&mut self.waiting, &mut self.handed_on);
         let Some(lane) = self.lanes.iter_mut().filter(|lane| !lane.is_over).min_by_key(|lane| lane.heard) else {
@@ -116,19 +131,20 @@ impl Lanes {
         };
         let channel = lane.channel;
         let result = lane.step(&mut |transcript| {
+            let Some(segment) = transcript.segments.last() else { return };
             if is_one {
-                text(&transcript.text[*handed_on..]);
+                each(segment, &transcript.text[*handed_on..]);
                 *handed_on = transcript.text.len();
-            } else if let Some(segment) = transcript.segments.last() {
+            } else {
                 waiting.push(Segment { channel, ..segment.clone() });
             }
         });
-        self.hand_on_settled(text);
+        self.hand_on_settled(each);
         result.map(|()| true)
     }
 
     /// Hands on the utterances that no other channel can get before any more.
-    fn hand_on_settled(&mut self, text: &mut dyn FnMut(&str)) {
+    fn hand_on_settled(&mut self, each: &mut dyn FnMut(&Segment, &str)) {
         let going_on = self.lanes.iter().filter(|lane| !lane.is_over);
         let settled = going_on.map(|lane| lane.transcriber.settled()).min();
         let (mut ready, waiting) =
@@ -136,7 +152,7 @@ impl Lanes {
         self.waiting = waiting;
         sort(&mut ready);
         for segment in &ready {
-            text(&line(segment, self.lanes.len()));
+            each(segment, &line(segment, self.lanes.len()));
         }
     }
 

@@ -1,22 +1,26 @@
 //! `qasr transcribe`: recordings in, text out, utterance by utterance.
 
+mod inputs;
 mod lanes;
 mod plan;
 mod printer;
+mod reporting;
 
 use super::args::TranscribeArgs;
 use super::cost;
 use super::exit::{Exit, Tally};
 use super::interrupt;
 use super::messages::{Messages, warning_sentence};
-use super::output::{self, Format, ModelSummary, Report};
+use super::output::{self, Cutting, ModelSummary, Report};
 use super::shared::OpenModel;
+use inputs::is_stdin;
 use lanes::Lanes;
-use plan::{Job, is_stdin, plan, try_places};
-use printer::Printer;
+use plan::{Job, plan, try_places};
+use printer::{Form, Printer};
 use qasr::audio::{ReadOptions, live::Source};
 use qasr::error::{Error, ErrorKind, Result};
 use qasr::{Model, Options, Transcript, audio};
+use reporting::{Outcomes, brief, wrote};
 use std::cell::Cell;
 use std::fs::File;
 use std::io;
@@ -30,23 +34,32 @@ pub fn run(args: &TranscribeArgs) -> Exit {
         printer::check(&jobs)?;
         try_places(args, &jobs)?;
         interrupt::install()?;
-        Ok((jobs, Run::open(args, &messages)?))
+        // Where nothing is left to do, no model is needed.
+        let run = jobs.iter().any(|job| !job.is_done).then(|| Run::open(args, &messages)).transpose()?;
+        Ok((jobs, run))
     });
     let (jobs, run) = match prepared {
         Ok(prepared) => prepared,
         Err(error) => return messages.failure(&error),
     };
     let mut tally = Tally::default();
-    for job in &jobs {
-        tally.add(run.job(job).unwrap_or_else(|error| messages.failure(&error)));
-        if interrupt::is_wanted() {
-            return Exit::Interrupted;
-        }
-        if run.reader_is_gone.get() && jobs.iter().all(|job| job.files.is_empty()) {
+    let mut outcomes = Outcomes::new(jobs.len());
+    for (index, job) in jobs.iter().enumerate() {
+        let Some(run) = run.as_ref().filter(|_| !job.is_done) else {
+            outcomes.skip();
+            continue;
+        };
+        let exit = run.job(job, (index + 1, jobs.len())).unwrap_or_else(|error| messages.failure(&error));
+        tally.add(exit);
+        outcomes.add(display_name(&job.input), exit);
+        if interrupt::is_wanted() || (run.reader_is_gone.get() && jobs.iter().all(|job| job.files.is_empty())) {
             break;
         }
     }
-    tally.exit()
+    if let Some(line) = outcomes.line() {
+        messages.note(line);
+    }
+    if interrupt::is_wanted() { Exit::Interrupted } else { tally.exit() }
 }
 
 /// What all recordings of a command line have in common.
@@ -71,11 +84,16 @@ impl<'a> Run<'a> {
 
     /// Transcribes one recording and puts the result everywhere it was asked for: all of it, or what was finished when
     /// the work was stopped.
-    fn job(&self, job: &Job) -> Result<Exit> {
+    fn job(&self, job: &Job, place: (usize, usize)) -> Result<Exit> {
+        if let Some(fault) = &job.fault {
+            return Err(fault.clone());
+        }
         let name = display_name(&job.input);
+        self.messages.begin(&short_name(&job.input), place);
         let mut lanes = self.lanes(&job.input)?;
-        let mut printer = Printer::new(job.stdout == Format::Txt);
-        let stopped = self.work(&name, job, &mut lanes, &mut printer).err();
+        let form = Form::new(job.stdout, self.args.lines, self.args.no_timestamps);
+        let mut printer = Printer::new(form, self.cutting(), lanes.count());
+        let stopped = self.work(&short_name(&job.input), job, &mut lanes, &mut printer).err();
         self.messages.clear_progress();
         let kind = stopped.as_ref().map(Error::kind);
         let channels = lanes.count();
@@ -86,36 +104,71 @@ impl<'a> Run<'a> {
         {
             return Err(error.clone());
         }
+        let is_whole = stopped.is_none();
         let mut tally = Tally::default();
         if let Some(error) = stopped.filter(|error| error.kind() != ErrorKind::Interrupted) {
             printer.end_line();
             tally.add(self.messages.failure(&error));
         }
-        tally.add(self.report(job, &name, &transcript, channels, printer));
+        tally.add(self.report(job, &name, &transcript, channels, printer, is_whole));
         Ok(if kind == Some(ErrorKind::Interrupted) { Exit::Interrupted } else { tally.exit() })
     }
 
+    fn cutting(&self) -> Cutting {
+        Cutting { most_characters: self.args.max_len, keep_words: self.args.split_on_word }
+    }
+
     /// Prints the rest, writes the files, reports warnings and the cost.
-    fn report(&self, job: &Job, name: &str, transcript: &Transcript, channels: usize, mut printer: Printer) -> Exit {
-        let peak_rss_bytes = cost::peak_rss_bytes();
-        let report = Report { transcript, model: &self.summary, peak_rss_bytes, channels };
+    fn report(
+        &self,
+        job: &Job,
+        name: &str,
+        transcript: &Transcript,
+        channels: usize,
+        mut printer: Printer,
+        is_whole: bool,
+    ) -> Exit {
+        let report = Report {
+            transcript,
+            model: &self.summary,
+            loaded: Some(&self.model),
+            peak_rss_bytes: cost::peak_rss_bytes(),
+            channels,
+            cutting: self.cutting(),
+            has_lines: self.args.lines,
+            is_demo_by_default: self.args.model.is_demo_by_default(),
+            language: self.options.language.map_or("auto", |language| language.code()),
+        };
         let mut tally = Tally::default();
         // What can be written is written, even where something else cannot be.
         let mut count = |written: Result<()>| match written {
-            Ok(()) => {}
-            Err(error) => tally.add(self.messages.failure(&error)),
+            Ok(()) => true,
+            Err(error) => {
+                tally.add(self.messages.failure(&error));
+                false
+            }
         };
         count(printer.finish(&report, job.stdout));
         self.reader_is_gone.set(printer.is_gone());
-        for (format, path) in &job.files {
-            count(output::write_file(&report, *format, path).inspect(|()| {
-                self.messages.note(format_args!("{name}: wrote {}", path.display()));
-            }));
+        let mut written = Vec::new();
+        // Files of a part would be taken for the whole by the run that goes on with the rest.
+        for (format, path) in job.files.iter().filter(|_| is_whole || !self.args.skip_existing) {
+            if count(output::write_file(&report, *format, path)) {
+                written.push(path.as_path());
+            }
         }
-        for warning in &transcript.warnings {
+        let warnings = if self.args.verbose { transcript.warnings.clone() } else { brief(&transcript.warnings) };
+        for warning in &warnings {
             self.messages.warning(named(name, &warning_sentence(warning)));
         }
-        self.messages.note(format_args!("{name}: {}", cost::summary(transcript)));
+        if !written.is_empty() {
+            self.messages.note(format_args!("wrote {}", wrote(&written)));
+        }
+        let short = short_name(&job.input);
+        self.messages.note(format_args!("{short}: {}", cost::summary(transcript)));
+        if self.args.verbose {
+            self.messages.note(format_args!("{short}: {}", cost::details(transcript)));
+        }
         tally.add(if transcript.complete { Exit::Success } else { Exit::Incomplete });
         tally.exit()
     }
@@ -126,17 +179,17 @@ impl<'a> Run<'a> {
             if interrupt::is_wanted() {
                 return Err(interrupt::error());
             }
-            let (done, expected) = lanes.position();
+            let (done, pending, expected) = lanes.position();
             if !printer.is_on_screen() {
-                self.messages.position(name, done, expected);
+                self.messages.position(name, done, pending, expected, &self.options.cancel);
             }
-            let more = lanes.step(&mut |text| {
+            let more = lanes.step(&mut |segment, text| {
                 self.messages.clear_progress();
-                printer.add(text);
+                printer.add(segment, text);
             })?;
             if !more {
                 if !printer.is_on_screen() {
-                    self.messages.progress(name, 1, 1);
+                    self.messages.finished(name);
                 }
                 return Ok(());
             }
@@ -205,6 +258,12 @@ fn named(name: &str, warning: &str) -> String {
         Some(rest) if rest.starts_with(": ") => warning.to_owned(),
         _ => format!("{name}: {warning}"),
     }
+}
+
+/// For a line that has to fit: a recording's name without its folders.
+fn short_name(input: &Path) -> String {
+    let name = input.file_name().filter(|_| !is_stdin(input));
+    name.map_or_else(|| display_name(input), |name| name.to_string_lossy().into_owned())
 }
 
 fn display_name(input: &Path) -> String {

@@ -271,7 +271,7 @@ fn too_few_positions_are_said() {
 
 #[test]
 fn options_that_ask_for_too_much_end_in_order() {
-    let demo = |args: &[&str]| run(&[&["transcribe", "-np", "-d", "500"], args, &[RECORDING]].concat());
+    let demo = |args: &[&str]| run(&[&["transcribe", "-np", "-m", "demo", "-d", "500"], args, &[RECORDING]].concat());
     for (args, codes) in [
         (&["-t", "0"][..], &[2][..]),
         (&["-t", "100000"], &[2]),

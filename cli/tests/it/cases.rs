@@ -54,7 +54,7 @@ fn recordings_give_their_words_and_report_only_what_is_missing() {
     let mut wrong = Vec::new();
     for Case { row, file, text, reported } in RECORDINGS {
         let path = folder.join(file);
-        let run = run(&["transcribe", "-np", path.to_str().unwrap()]);
+        let run = run(&["transcribe", "-np", "-m", "demo", path.to_str().unwrap()]);
         let heard = run.stdout.trim_end();
         // Of a cut file the words that are there, which its name does not say.
         let is_right = if text.is_empty() { heard.starts_with("one two") } else { heard == text };
@@ -80,7 +80,7 @@ fn run(arguments: &[&str]) -> Finished {
 
 /// Start of every segment, in seconds.
 fn starts(path: &Path) -> Vec<f64> {
-    let run = qasr(&["transcribe", "-np", "-ojson", "-of", "-", path.to_str().unwrap()]).succeeds();
+    let run = qasr(&["transcribe", "-np", "-m", "demo", "-ojson", "-of", "-", path.to_str().unwrap()]).succeeds();
     let json: serde_json::Value = serde_json::from_str(&run.stdout).unwrap();
     json["segments"].as_array().unwrap().iter().map(|segment| segment["start"].as_f64().unwrap()).collect()
 }
@@ -110,7 +110,7 @@ fn what_follows_damage_keeps_its_time() {
     let Some(folder) = optional::shared("cases") else { return };
     for (file, seconds, place) in [("damaged_middle.m4a", 14.2, "damaged"), ("one_bad_page.opus", 14.2, "0:0")] {
         let path = folder.join(file);
-        let run = qasr(&["transcribe", "-np", "-ojson", "-of", "-", path.to_str().unwrap()]).succeeds();
+        let run = qasr(&["transcribe", "-np", "-m", "demo", "-ojson", "-of", "-", path.to_str().unwrap()]).succeeds();
         let json: serde_json::Value = serde_json::from_str(&run.stdout).unwrap();
         let duration = json["duration"].as_f64().unwrap();
         assert!((duration - seconds).abs() < 0.2, "{file}: {duration} {}", run.stderr);

@@ -23,16 +23,44 @@ fn json(text: &str) -> serde_json::Value {
 fn the_text_goes_to_standard_output_and_the_rest_to_standard_error() {
     let run = qasr(&["transcribe", RECORDING]).succeeds();
     assert_eq!(run.stdout, format!("{WORDS}\n"));
-    assert!(run.stderr.contains("demo model") && run.stderr.contains("qasr convert"), "{}", run.stderr);
+    assert!(!run.stderr.contains('%'), "progress without a terminal: {}", run.stderr);
+    let last = run.stderr.lines().last().unwrap();
+    assert!(last.contains("six_words.wav: 6.00 s in ") && last.contains("x real time), "), "{last}");
+    let run = qasr(&["transcribe", "-v", RECORDING]).succeeds();
     for stage in ["load", "audio", "mel", "encode", "prefill", "decode", "RTF"] {
         assert!(run.stderr.contains(stage), "no {stage} in {}", run.stderr);
     }
-    assert!(!run.stderr.contains('%'), "progress without a terminal: {}", run.stderr);
+}
+
+/// A script that forgot -m must not ship invented words without a warning.
+#[test]
+fn a_text_of_the_demo_model_is_marked_unless_it_was_asked_for() {
+    let run = qasr(&["transcribe", RECORDING]).succeeds();
+    let lines: Vec<&str> = run.stderr.lines().collect();
+    assert!(lines[0].starts_with("qasr: warning: ") && lines[0].contains("demo model"), "{lines:?}");
+    assert_eq!(lines[2], "  hf download Qwen/Qwen3-ASR-0.6B --local-dir Qwen3-ASR-0.6B");
+    assert_eq!(lines[3], "  qasr convert Qwen3-ASR-0.6B --recipe balanced -o models");
+    for format in ["-ojson", "-oj"] {
+        let run = qasr(&["transcribe", "-np", RECORDING, format, "-of", "-"]).succeeds();
+        assert_eq!(run.stderr, format!("{}\n", lines[0]), "it is said with -np too");
+        assert_eq!(json(&run.stdout)["warnings"][0]["code"], "demo_model");
+        let run = qasr(&["transcribe", "-np", "-m", "demo", RECORDING, format, "-of", "-"]).succeeds();
+        let warnings = &json(&run.stdout)["warnings"];
+        assert_eq!((run.stderr.as_str(), warnings), ("", &serde_json::json!([])));
+    }
+    let run = qasr(&["transcribe", "-m", "demo", RECORDING]).succeeds();
+    assert!(run.stderr.contains("demo model") && !run.stderr.contains("warning"), "{}", run.stderr);
+    // A folder of that name is meant by it.
+    let scratch = Scratch::new("demo-folder");
+    fs::create_dir(scratch.path("demo")).unwrap();
+    let mut command = qasr(&["transcribe", "-m", "demo", RECORDING]).command();
+    let output = command.current_dir(scratch.path("")).output().unwrap();
+    assert_eq!(output.status.code(), Some(4));
 }
 
 #[test]
 fn no_prints_leaves_the_text_alone() {
-    let run = qasr(&["transcribe", "-np", "-f", RECORDING]).succeeds();
+    let run = qasr(&["transcribe", "-np", "-m", "demo", "-f", RECORDING]).succeeds();
     assert_eq!((run.stdout, run.stderr), (format!("{WORDS}\n"), String::new()));
 }
 
@@ -55,18 +83,17 @@ fn standard_input_takes_wav_and_raw_samples() {
 fn every_format_is_written_beside_the_recording() {
     let scratch = Scratch::new("formats");
     let recording = scratch.copy(RECORDING, "talk.wav");
-    let run =
-        qasr(&["transcribe", &recording, "-otxt", "-osrt", "-ovtt", "-ojson", "-otsv", "-ocsv", "-olrc"]).succeeds();
+    let run = qasr(&["transcribe", "-m", "demo", &recording, "--output-format", "all"]).succeeds();
     assert_eq!(run.stdout, format!("{WORDS}\n"));
-    assert_eq!(scratch.read("talk.wav.txt"), format!("{WORDS}\n"));
-    assert_eq!(scratch.read("talk.wav.srt"), format!("1\n00:00:00,000 --> 00:00:06,000\n{WORDS}\n\n"));
-    assert_eq!(scratch.read("talk.wav.vtt"), format!("WEBVTT\n\n00:00:00.000 --> 00:00:06.000\n{WORDS}\n\n"));
-    assert_eq!(scratch.read("talk.wav.tsv"), format!("start\tend\ttext\n0\t6000\t{WORDS}\n"));
-    assert_eq!(scratch.read("talk.wav.csv"), format!("start,end,text\n0,6000,\"{WORDS}\"\n"));
-    assert_eq!(scratch.read("talk.wav.lrc"), format!("[00:00.00]{WORDS}\n"));
-    let json = json(&scratch.read("talk.wav.json"));
+    assert_eq!(scratch.read("talk.txt"), format!("{WORDS}\n"));
+    assert_eq!(scratch.read("talk.srt"), format!("1\n00:00:00,000 --> 00:00:06,000\n{WORDS}\n\n"));
+    assert_eq!(scratch.read("talk.vtt"), format!("WEBVTT\n\n00:00:00.000 --> 00:00:06.000\n{WORDS}\n\n"));
+    assert_eq!(scratch.read("talk.tsv"), format!("start\tend\ttext\n0\t6000\t{WORDS}\n"));
+    assert_eq!(scratch.read("talk.csv"), format!("start,end,text\n0,6000,\"{WORDS}\"\n"));
+    assert_eq!(scratch.read("talk.lrc"), format!("[by:qasr]\n[00:00.00]{WORDS}\n"));
+    let json = json(&scratch.read("talk.json"));
     assert_eq!(json["task"], "transcribe");
-    assert_eq!((&json["language"], &json["language_name"]), (&"en".into(), &"English".into()));
+    assert_eq!((&json["language"], &json["language_name"]), (&"english".into(), &"English".into()));
     assert_eq!((&json["duration"], &json["text"]), (&6.0.into(), &WORDS.into()));
     assert_eq!((&json["complete"], &json["warnings"]), (&true.into(), &serde_json::json!([])));
     assert_eq!(json["segments"][0]["text"], WORDS);
@@ -99,6 +126,8 @@ fn a_name_for_the_files_can_be_given_and_a_dash_is_standard_output() {
 fn a_recording_is_never_written_over() {
     let scratch = Scratch::new("overwrite");
     let recording = scratch.copy(RECORDING, "talk.txt");
+    qasr(&["transcribe", "-np", &recording, "-otxt"]).succeeds();
+    assert_eq!(scratch.names(), ["talk.txt", "talk.txt.txt"]);
     let run = qasr(&["transcribe", &recording, "-otxt", "-of", &scratch.path("talk")]).fails_with(2);
     assert!(run.stderr.contains("would replace a recording"), "{}", run.stderr);
     assert_eq!(fs::read(recording).unwrap(), fs::read(RECORDING).unwrap());
@@ -130,7 +159,7 @@ fn several_recordings_go_on_after_a_bad_one() {
     let scratch = Scratch::new("several");
     let missing = scratch.path("missing.wav");
     let text = scratch.write("notes.wav", b"These are notes, and no recording at all.");
-    let run = qasr(&["transcribe", "-np", &missing, RECORDING, &text, RECORDING]).fails_with(3);
+    let run = qasr(&["transcribe", "-np", "-m", "demo", &missing, RECORDING, &text, RECORDING]).fails_with(3);
     assert_eq!(run.stdout, format!("{WORDS}\n{WORDS}\n"));
     let errors: Vec<&str> = run.stderr.lines().collect();
     assert_eq!(errors.len(), 2, "{errors:?}");
@@ -170,7 +199,8 @@ fn long_recordings_are_cut_and_joined() {
 fn a_cut_text_is_reported_four_times() {
     let scratch = Scratch::new("incomplete");
     let run =
-        qasr(&["transcribe", RECORDING, "--max-new-tokens", "5", "-ojson", "-of", &scratch.path("cut")]).fails_with(5);
+        qasr(&["transcribe", "-m", "demo", RECORDING, "--max-new-tokens", "5", "-ojson", "-of", &scratch.path("cut")])
+            .fails_with(5);
     assert_ne!(run.stdout, format!("{WORDS}\n"));
     assert!(run.stderr.contains("warning:"), "{}", run.stderr);
     let json = json(&scratch.read("cut.json"));
@@ -256,7 +286,7 @@ fn a_full_disk_has_its_own_code() {
 
 #[test]
 fn a_reader_that_goes_away_is_no_error() {
-    let mut child = qasr(&["transcribe", "-np", RECORDING, RECORDING])
+    let mut child = qasr(&["transcribe", "-np", "-m", "demo", RECORDING, RECORDING])
         .command()
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -314,7 +344,7 @@ fn output_names_can_be_as_long_as_the_system_allows() {
     let name = format!("{}a.wav", "語".repeat(82));
     let recording = scratch.copy(RECORDING, &name);
     qasr(&["transcribe", "-np", "-osrt", &recording]).succeeds();
-    assert_eq!(scratch.names(), [name.clone(), format!("{name}.srt")]);
+    assert_eq!(scratch.names(), [name.replace(".wav", ".srt"), name.clone()]);
 }
 
 #[test]
@@ -323,10 +353,10 @@ fn output_files_can_go_to_a_folder() {
     let recording = scratch.copy(RECORDING, "talk.wav");
     let folder = scratch.path("new/texts");
     qasr(&["transcribe", "-np", "-osrt", "-otxt", "--output-dir", &folder, &recording]).succeeds();
-    assert_eq!(scratch.read("new/texts/talk.wav.txt"), format!("{WORDS}\n"));
+    assert_eq!(scratch.read("new/texts/talk.txt"), format!("{WORDS}\n"));
     fs::create_dir(scratch.path("d")).unwrap();
     qasr(&["transcribe", "-np", "-osrt", "-of", &scratch.path("d/"), &recording]).succeeds();
-    assert!(scratch.read("d/talk.wav.srt").contains(WORDS));
+    assert!(scratch.read("d/talk.srt").contains(WORDS));
     assert_eq!(scratch.names(), ["d", "new", "talk.wav"]);
     let both = ["transcribe", "-np", "-osrt", "-of", "x", "--output-dir", &folder, &recording];
     assert!(qasr(&both).fails_with(2).stderr.contains("give one of them"));
@@ -347,12 +377,12 @@ fn a_place_that_cannot_be_written_is_refused_before_the_model_is_opened() {
 fn an_existing_output_keeps_its_place_until_the_new_one_is_whole() {
     let scratch = Scratch::new("replace");
     let recording = scratch.copy(RECORDING, "talk.wav");
-    scratch.write("talk.wav.srt", b"old");
+    scratch.write("talk.srt", b"old");
     qasr(&["transcribe", "-np", "-osrt", &recording, "-m", "nowhere.gguf"]).fails_with(4);
-    assert_eq!(scratch.read("talk.wav.srt"), "old");
+    assert_eq!(scratch.read("talk.srt"), "old");
     qasr(&["transcribe", "-np", "-osrt", &recording]).succeeds();
-    assert!(scratch.read("talk.wav.srt").contains(WORDS));
-    assert_eq!(scratch.names(), ["talk.wav", "talk.wav.srt"]);
+    assert!(scratch.read("talk.srt").contains(WORDS));
+    assert_eq!(scratch.names(), ["talk.srt", "talk.wav"]);
 }
 
 #[cfg(unix)]
@@ -363,7 +393,7 @@ fn output_files_can_be_read_by_others() {
     let recording = scratch.copy(RECORDING, "talk.wav");
     qasr(&["transcribe", "-np", "-otxt", &recording]).succeeds();
     let mode = |name: &str| fs::metadata(scratch.path(name)).unwrap().permissions().mode() & 0o777;
-    assert_eq!(mode("talk.wav.txt"), mode("talk.wav"));
+    assert_eq!(mode("talk.txt"), mode("talk.wav"));
 }
 
 #[cfg(unix)]
@@ -379,7 +409,7 @@ fn a_closed_standard_output_is_an_error_unless_files_were_asked_for() {
     assert_eq!(refused.status.code(), Some(6));
     assert!(String::from_utf8_lossy(&refused.stderr).contains("standard output is closed"));
     assert_eq!(run("-otxt").status.code(), Some(0));
-    assert_eq!(scratch.read("talk.wav.txt"), format!("{WORDS}\n"));
+    assert_eq!(scratch.read("talk.txt"), format!("{WORDS}\n"));
     let thrown_away = qasr(&["transcribe", "-np", RECORDING]).stdout(Stdio::null());
     thrown_away.succeeds();
 }

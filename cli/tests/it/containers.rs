@@ -346,7 +346,7 @@ fn the_default_track_is_taken_and_another_can_be() {
     let absent = qasr(&["transcribe", "-np", "--audio-track", "3", &path]).fails_with(3);
     assert!(absent.stderr.contains("has 2 audio tracks") && absent.stderr.contains("no track 3"), "{}", absent.stderr);
     let chosen = scratch.write("tracks.mkv", &mkv);
-    let run = qasr(&["transcribe", "-np", "--audio-track", "2", &chosen]).succeeds();
+    let run = qasr(&["transcribe", "-np", "-m", "demo", "--audio-track", "2", &chosen]).succeeds();
     assert_eq!((run.stdout.trim(), run.stderr.as_str()), (WORDS, ""));
 }
 
@@ -414,7 +414,7 @@ fn another_program_decodes_only_where_it_is_allowed() {
 fn what_has_its_index_at_the_end_comes_through_a_pipe() {
     let m4a = file("aac.m4a");
     assert!(find(&m4a, b"mdat", 0) < find(&m4a, b"moov", 0), "the index is at the end");
-    let run = qasr(&["transcribe", "-np", "-"]).stdin(m4a.clone()).succeeds();
+    let run = qasr(&["transcribe", "-np", "-m", "demo", "-"]).stdin(m4a.clone()).succeeds();
     assert_eq!((run.stdout.trim(), run.stderr.as_str()), (WORDS, ""));
     let no_index = m4a[..find(&m4a, b"moov", 0) - 4].to_vec();
     let run = qasr(&["transcribe", "-np", "-"]).stdin(no_index).fails_with(3);

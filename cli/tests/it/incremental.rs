@@ -28,7 +28,7 @@ fn json(text: &str) -> serde_json::Value {
 
 /// Starts `qasr transcribe -` on raw samples, of which it gets two utterances; the input stays open.
 fn started(more: &[&str]) -> Child {
-    let arguments = [&["transcribe", "-np", "--raw-rate", "16000", "-"], more].concat();
+    let arguments = [&["transcribe", "-np", "-m", "demo", "--raw-rate", "16000", "-"], more].concat();
     let mut command = qasr(&arguments).command();
     let piped = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = piped.spawn().unwrap();
@@ -181,14 +181,14 @@ fn channels_of_a_call_are_recognized_one_by_one_and_merged_by_time() {
     let run = qasr(&arguments).succeeds();
     let lines = format!("[left] {WORDS}\n[right] {WORDS}\n[left] {WORDS}\n");
     assert_eq!(run.stdout, lines);
-    let json = json(&scratch.read("call.wav.json"));
+    let json = json(&scratch.read("call.json"));
     let segments = json["segments"].as_array().unwrap();
     let channels: Vec<u64> = segments.iter().map(|segment| segment["channel"].as_u64().unwrap()).collect();
     assert_eq!(channels, [1, 2, 1]);
     let starts: Vec<f64> = segments.iter().map(|segment| segment["start"].as_f64().unwrap()).collect();
     assert!(starts.is_sorted() && starts[1] > 8.0 && starts[2] > 14.0, "{starts:?}");
-    assert!(scratch.read("call.wav.srt").contains(&format!("\n[right] {WORDS}\n")));
-    assert!(scratch.read("call.wav.vtt").contains(&format!("\n<v right>{WORDS}\n")));
+    assert!(scratch.read("call.srt").contains(&format!("\n[right] {WORDS}\n")));
+    assert!(scratch.read("call.vtt").contains(&format!("\n<v right>{WORDS}\n")));
     let piped = ["transcribe", "-np", "--split-channels", "-"];
     assert_eq!(qasr(&piped).stdin(stereo(&call())).succeeds().stdout, lines);
     qasr(&["transcribe", "-np", "--split-channels", "--channel", "left", &recording]).fails_with(2);

@@ -13,9 +13,10 @@ const SIX_WORDS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/recording
 const SAMPLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../convert/demo/sample.flac");
 const RATE: usize = 16_000;
 
-/// `qasr listen` on one thread, with only text and warnings.
+/// `qasr listen` on one thread, with only text and warnings, and with the demo model unless another is named.
 fn listen(args: &[&str]) -> Prepared {
-    qasr(&[&["listen", "-t", "1", "-np"], args].concat())
+    let demo: &[&str] = if args.contains(&"-m") { &[] } else { &["-m", "demo"] };
+    qasr(&[&["listen", "-t", "1", "-np"], demo, args].concat())
 }
 
 fn six_words() -> Vec<i16> {

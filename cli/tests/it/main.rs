@@ -25,7 +25,11 @@ mod imatrix;
 mod incremental;
 mod listen;
 mod page;
+mod pieces;
 mod quant_report;
 mod quantize;
 mod recipe;
 mod remedies;
+mod several;
+#[cfg(unix)]
+mod terminal;
