@@ -331,13 +331,17 @@ pub struct ConvertArgs {
     pub no_prints: bool,
 }
 
-/// Print keys, tensors, types and sizes of a model file
+/// Describe a model, or a recording and its audio tracks
 #[derive(Debug, Args)]
 #[command(arg_required_else_help = true)]
 pub struct InspectArgs {
-    /// A GGUF file or a recording
-    #[arg(value_name = "FILE")]
+    /// A model's folder or file (GGUF), or a recording
+    #[arg(value_name = "FILE|FOLDER")]
     pub file: PathBuf,
+
+    /// All keys and tensors of a model too
+    #[arg(short = 'v', long, alias = "verbose")]
+    pub tensors: bool,
 }
 
 /// Print completions for a shell

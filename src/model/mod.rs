@@ -9,6 +9,7 @@ pub mod demo;
 pub mod encoder;
 pub mod files;
 mod keys;
+pub mod memory;
 mod open;
 pub mod watch;
 
@@ -16,5 +17,6 @@ pub use config::{DecoderConfig, EncoderConfig};
 pub use decoder::{CacheType, DecoderSession};
 pub use encoder::{AudioEmbeddings, EncodedWindow, Encoder};
 pub use files::ModelFiles;
+pub use memory::MemoryNeed;
 pub use open::{Model, ModelInfo, ModelOptions};
 pub use watch::{Watch, Watcher};

@@ -57,6 +57,17 @@ pub struct ModelInfo {
     pub is_demo: bool,
 }
 
+impl ModelInfo {
+    /// The same from the headers of a pair, without opening the model.
+    ///
+    /// # Errors
+    /// [`crate::ErrorKind::Model`] for a file whose header cannot be read.
+    pub fn read(files: &ModelFiles) -> Result<Self> {
+        let open = |path| Gguf::open(path).map_err(|error| Error::model(error.to_string()));
+        Ok(describe(&open(&files.decoder)?, &open(&files.encoder)?))
+    }
+}
+
 /// An immutable model: cheap to clone, shared by any number of sessions.
 #[derive(Clone)]
 pub struct Model {
@@ -215,7 +226,7 @@ fn worker_threads(options: &ModelOptions, config: &DecoderConfig) -> Result<Arc<
 
 /// Whether the decoder's matrices will be copied into another layout. Then the file is read, not mapped: the pages
 /// read for the copy would count beside it and double the peak.
-fn is_repacked(file: &Gguf) -> Result<bool> {
+pub(super) fn is_repacked(file: &Gguf) -> Result<bool> {
     let backend = ggml::Backend::cpu(1).map_err(|error| Error::internal(error.to_string()))?;
     let matrix = file.tensor(&tensors::decoder_layer(0, tensors::decoder_part::ATTN_Q));
     Ok(matrix.is_some_and(|matrix| ggml::weights::is_repacked(&spec(matrix), &backend)))

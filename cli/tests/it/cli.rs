@@ -326,11 +326,36 @@ fn help_and_version_go_to_standard_output() {
 }
 
 #[test]
-fn inspect_prints_keys_tensors_and_types() {
-    let model = concat!(env!("CARGO_MANIFEST_DIR"), "/../convert/demo/demo-q8_0.gguf");
-    let run = qasr(&["inspect", model]).succeeds();
-    assert!(run.stdout.contains("general.architecture") && run.stdout.contains("\"qwen3"), "{}", run.stdout);
-    assert!(run.stdout.contains("token_embd.weight") && run.stdout.contains("q8_0"), "{}", run.stdout);
+fn inspect_begins_with_the_answer_and_has_the_details_on_request() {
+    let demo = concat!(env!("CARGO_MANIFEST_DIR"), "/../convert/demo/");
+    let decoder = format!("{demo}demo-q8_0.gguf");
+    let scratch = Scratch::new("inspect");
+    for name in ["demo-q8_0.gguf", "mmproj-demo-q8_0.gguf"] {
+        scratch.copy(&format!("{demo}{name}"), name);
+    }
+    // A decoder file and a folder are the same model.
+    for place in [&decoder, &scratch.path("")] {
+        let text = qasr(&["inspect", place]).succeeds().stdout;
+        let first = text.lines().next().unwrap().to_owned() + text.lines().nth(1).unwrap();
+        for part in ["demo: Qwen3-ASR decoder, 3.7M, q8_0, 3.9 MB, encoder found", "English only", "about 50 MB"] {
+            assert!(first.contains(part), "{place}: no {part} in {text}");
+        }
+        assert!(text.contains("mmproj-demo-q8_0.gguf, 4.1 MB") && text.contains("up to 8 s"), "{text}");
+        assert!(text.lines().count() < 24 && text.lines().all(|line| line.chars().count() <= 100), "{text}");
+        assert!(!text.contains("token_embd.weight"), "{text}");
+    }
+    for flag in ["-v", "--tensors"] {
+        let text = qasr(&["inspect", flag, &decoder]).succeeds().stdout;
+        assert!(text.starts_with("demo: Qwen3-ASR") && text.contains("general.architecture"), "{text}");
+        assert!(text.contains("token_embd.weight") && text.contains("\"qwen3"), "{text}");
+    }
+    let text = qasr(&["inspect", &scratch.path("mmproj-demo-q8_0.gguf")]).succeeds().stdout;
+    assert!(text.starts_with("demo: Qwen3-ASR audio encoder for decoders 256 wide"), "{text}");
+    fs::remove_file(scratch.path("mmproj-demo-q8_0.gguf")).unwrap();
+    let text = qasr(&["inspect", &scratch.path("demo-q8_0.gguf")]).succeeds().stdout;
+    assert!(text.contains("encoder missing") && text.contains("has no audio encoder beside it"), "{text}");
+    let run = qasr(&["inspect", concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/recordings")]).fails_with(4);
+    assert!(run.stderr.contains("holds no decoder file"), "{}", run.stderr);
 }
 
 #[test]

@@ -50,7 +50,7 @@ fn a_checkpoint_becomes_a_pair_that_transcribes() {
         assert_eq!(json["timing"]["audio_tokens"], 26);
         assert_eq!(run.code == Some(0), json["complete"] == true);
     }
-    let run = qasr(&["inspect", &encoder]).succeeds();
+    let run = qasr(&["inspect", "-v", &encoder]).succeeds();
     assert!(run.stdout.contains("clip.audio") && run.stdout.contains("q8_0"), "{}", run.stdout);
 }
 

@@ -87,13 +87,13 @@ fn recipes_by_name_and_by_file_transcribe_and_are_named_in_the_files() {
         sizes.push(fs::metadata(&model).unwrap().len());
     }
     assert!(sizes[0] < sizes[1] && sizes[1] < sizes[2], "{sizes:?}");
-    let run = qasr(&["inspect", &scratch.path("out/demo-mine.gguf")]).succeeds();
+    let run = qasr(&["inspect", "-v", &scratch.path("out/demo-mine.gguf")]).succeeds();
     assert!(run.stdout.contains("[\"kl 0.25\"]") && run.stdout.contains("decoder q5_0"), "{}", run.stdout);
     // What is typed comes before what the recipe says, and is not that recipe any more.
     quantize(&[&source, &out, "--recipe", &file, "--tensor-type", "token_embd=q6_k", "--no-prints"]).succeeds();
     let custom = scratch.path("out/demo-mine-custom.gguf");
     assert_eq!(kind(&custom, "token_embd.weight"), "q6_k");
-    assert!(!qasr(&["inspect", &custom]).succeeds().stdout.contains("kl 0.25"));
+    assert!(!qasr(&["inspect", "-v", &custom]).succeeds().stdout.contains("kl 0.25"));
 }
 
 #[test]
@@ -158,7 +158,7 @@ fn importance_changes_what_it_is_about_and_is_named_in_the_file() {
     let [without, with] = ["without", "with"].map(|folder| tensors(&scratch.path(&format!("{folder}/tiny-q4_0.gguf"))));
     let changed: Vec<&String> = without.keys().filter(|name| without[*name] != with[*name]).collect();
     assert_eq!(changed, ["blk.0.attn_q.weight"]);
-    let run = qasr(&["inspect", &scratch.path("with/tiny-q4_0.gguf")]).succeeds();
+    let run = qasr(&["inspect", "-v", &scratch.path("with/tiny-q4_0.gguf")]).succeeds();
     for part in ["quantize.imatrix.file", "\"importance.gguf\"", "\"talk.tsv\"", "quantize.imatrix.chunks_count"] {
         assert!(run.stdout.contains(part), "{part}: {}", run.stdout);
     }
@@ -166,7 +166,9 @@ fn importance_changes_what_it_is_about_and_is_named_in_the_file() {
     let limit = ["--max-new-tokens", "4", "-d", "1000", RECORDING];
     qasr(&[&["transcribe", "-np", "-m", &scratch.path("with")], &limit[..]].concat()).succeeds_or_fails_with(5);
     // Nothing was used for the encoder, and its file does not say otherwise.
-    assert!(!qasr(&["inspect", &scratch.path("with/mmproj-tiny-q4_0.gguf")]).succeeds().stdout.contains("imatrix"));
+    assert!(
+        !qasr(&["inspect", "-v", &scratch.path("with/mmproj-tiny-q4_0.gguf")]).succeeds().stdout.contains("imatrix")
+    );
 }
 
 /// One line on standard error that has `part` in it, perhaps with a list below, and this code.

@@ -52,7 +52,7 @@ fn a_recipe_keeps_its_budget_says_its_cost_and_makes_the_files_it_promised() {
     assert!((bytes as f64 - size).abs() < 4096.0, "{bytes} made, {size} measured");
     let decoder = std::fs::read_dir(&made).unwrap().map(|entry| entry.unwrap().path());
     let decoder = decoder.into_iter().find(|path| !path.to_string_lossy().contains("mmproj")).unwrap();
-    let inspected = qasr(&["inspect", &decoder.to_string_lossy()]).succeeds();
+    let inspected = qasr(&["inspect", "-v", &decoder.to_string_lossy()]).succeeds();
     assert!(inspected.stdout.contains("nats per token"), "{}", inspected.stdout);
 
     // What was measured is not measured again.
