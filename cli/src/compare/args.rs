@@ -6,27 +6,28 @@ use qasr_measure::scoring::Normalizer;
 use std::path::PathBuf;
 
 const NOTES: &str = "\
-Every engine gets the same 16 kHz mono WAV, the same number of threads and a
-process of its own per run; who begins changes from recording to recording. A
-folder's FILE.txt beside FILE is what is said in it; a manifest is TSV with a
-header line or JSON lines (file, text, language). The speed of an engine whose
-text fails is shown, but not ranked. Run it again to go on where it stopped.
+Every engine gets the same 16 kHz mono WAV and a process of its own per run; who
+begins changes from recording to recording. FILE.txt beside FILE is what is said
+in it; a manifest is TSV with a header line or JSON lines (file, text, language).
+The page opens with a sentence: which engines make fewer errors, as far as the
+recordings can tell (at least six are needed). The speed of an engine whose text
+fails is shown, but not ranked. Run it again to go on where it stopped.
 
 Examples:
   qasr compare talks/ -m Q8_0.gguf -m Q4_0.gguf -o page.html
   qasr compare test.tsv -m Q4_0.gguf --whisper-model ggml-small.bin -o page.html
   qasr compare talks/ --command 'other=other-asr --cpu {threads} {file}' -o page.html
 
-In a command, {file}, {model}, {threads} and {language} are filled in; words are
-split as a shell does, but no shell runs it. Its text is what it prints to
-standard output.
+In a command, {file}, {model}, {threads} and {language} are filled in; a command
+without {threads} decides by itself, and the page says so. Words are split as a
+shell does, but no shell runs it. Its text is what it prints to standard output.
 
 Exit codes:
   0 done, also where one engine failed   1 every run failed, or another failure
   2 usage   3 a recording cannot be read   4 bad model   6 output not written
   130 interrupted; type the same command again to go on";
 
-/// Hold this engine against others on the same recordings
+/// Compare this engine with others on the same recordings
 #[derive(Debug, Args)]
 #[command(after_help = NOTES, arg_required_else_help = true)]
 pub struct CompareArgs {
@@ -70,7 +71,7 @@ pub struct CompareArgs {
     #[arg(long, value_name = "NAME", help_heading = "Engines")]
     pub speed_only: Vec<String>,
 
-    /// Threads of every engine [default: as many as the process may use]
+    /// Threads, for every engine whose command has {threads} [default: as many as the process may use]
     #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=512), help_heading = "Runs")]
     pub threads: Option<u32>,
 
@@ -90,7 +91,7 @@ pub struct CompareArgs {
     #[arg(long, help_heading = "Runs")]
     pub restart: bool,
 
-    /// How texts are made alike before they are compared: none, basic, english [default: by language]
+    /// Text normalization before errors are counted: none, basic, english [default: by language]
     #[arg(long, value_name = "NAME", value_parser = parse_normalizer, help_heading = "Judgement")]
     pub normalizer: Option<Normalizer>,
 

@@ -149,6 +149,8 @@ fn peak_memory(args: &QuantReportArgs, files: &ModelFiles, manifest: &Manifest) 
     let size = |path: &Path| path.metadata().map_or(0, |metadata| metadata.len());
     let longest = manifest.entries.iter().max_by_key(|entry| size(&entry.file))?;
     let mut command = Command::new(std::env::current_exe().ok()?);
+    // The settings of this command line and no others.
+    command.env("QASR_CONFIG", "").env_remove("QASR_MODEL");
     command.args(["transcribe", "-np", "-ojson", "-of", "-", "-m"]).arg(&files.decoder);
     command.arg("--mmproj").arg(&files.encoder);
     command.args(args.work.threads.iter().flat_map(|threads| ["-t".to_owned(), threads.to_string()]));

@@ -15,10 +15,12 @@ use qasr::error::{Error, Result};
 use std::path::PathBuf;
 
 const NOTES: &str = "\
-Makes every type from the source and measures it beside f16: blocks, tensors,
-encoder rows by length of the clip, logits along the texts, transcripts. The page
-needs no network and carries its numbers as JSON; its summary goes to standard
-output. With --work an interrupted run goes on where it stopped.
+Makes every type from the source and measures it beside f16: errors, size, memory
+and speed first, then blocks, tensors, encoder rows by length of the clip, logits
+along the texts. It opens with the smallest type whose errors cannot be told from
+those of f16 (at least six recordings are needed). The page needs no network and
+carries its numbers as JSON; its summary goes to standard output. With --work an
+interrupted run goes on where it stopped.
 
 A type is a name (q4_0), decoder and encoder (q4_k_m/q8_0), a recipe (balanced or
 a file *.recipe) or a finished *.gguf; +imatrix behind it asks for importance.
