@@ -7,15 +7,15 @@
 //! A [`Transcriber`] is given a recording block by block and keeps no more of it than the running utterance, so a
 //! recording can be decoded while it is recognized. [`transcribe()`] does the same with one that is in memory.
 
-use crate::audio::Pcm16k;
-use crate::audio::split::split;
+use crate::audio::{Pcm16k, SampleBuffer};
+use crate::endpoint::split::split;
 use crate::endpoint::{Cut, Detector, EndReason, EndpointOptions, Endpointer};
 use crate::error::Result;
 use crate::mel;
 use crate::model::Model;
 use crate::options::{Options, PeakPolicy};
-use crate::recognizer::{Joining, Recognizer, Script, StepCost, add_segment, without_text};
-use crate::transcript::{Segment, Transcript, Warning, WarningCode};
+use crate::recognizer::{Recognizer, Script, StepCost};
+use crate::transcript::{Joining, Segment, Transcript, Warning, WarningCode};
 use crate::units::{SAMPLE_RATE, SampleIndex};
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -73,10 +73,7 @@ pub struct Transcriber {
     endpointer: Option<Endpointer>,
     /// Samples that probably come in all.
     expected: Option<SampleIndex>,
-    samples: Vec<f32>,
-    /// The position of `samples[0]`.
-    first: u64,
-    heard: u64,
+    audio: SampleBuffer,
     /// Where the running utterance began.
     begun: Option<u64>,
     /// Utterances that have ended and wait for their text, and whether each is the whole recording.
@@ -110,9 +107,7 @@ impl Transcriber {
             joining: if officially { Joining::Nothing } else { Joining::ByScript },
             endpointer: (!officially).then(|| Endpointer::new(&endpoint)),
             expected: None,
-            samples: Vec::new(),
-            first: 0,
-            heard: 0,
+            audio: SampleBuffer::default(),
             begun: None,
             waiting: VecDeque::new(),
             recognizer: None,
@@ -140,13 +135,12 @@ impl Transcriber {
     /// stays.
     pub fn feed(&mut self, samples: &[f32], each: &mut dyn FnMut(&Transcript)) -> Result<()> {
         for block in samples.chunks(BLOCK) {
-            self.samples.extend_from_slice(block);
-            self.heard += block.len() as u64;
+            self.audio.append(block);
             let mut cuts = Vec::new();
             if let Some(endpointer) = &mut self.endpointer {
-                endpointer.append(block, &mut cuts);
+                endpointer.advance(&self.audio, &mut cuts);
             }
-            self.take(&cuts);
+            self.note_cuts(&cuts);
             self.recognize_waiting(each)?;
             self.forget();
         }
@@ -158,16 +152,17 @@ impl Transcriber {
     /// # Errors
     /// As [`Self::feed`].
     pub fn finish(&mut self, each: &mut dyn FnMut(&Transcript)) -> Result<()> {
-        self.expected = Some(SampleIndex(self.heard));
-        if self.heard > mel::TOO_SHORT as u64 {
+        let heard = self.audio.end();
+        self.expected = Some(heard);
+        if heard.0 > mel::TOO_SHORT as u64 {
             match &mut self.endpointer {
                 Some(endpointer) => {
                     let mut cuts = Vec::new();
-                    endpointer.finish(&mut cuts);
-                    self.take(&cuts);
+                    endpointer.finish(&self.audio, &mut cuts);
+                    self.note_cuts(&cuts);
                 }
                 None => {
-                    let pieces = split(&self.samples, self.longest);
+                    let pieces = split(self.audio.range(SampleIndex(0)..heard), self.longest);
                     let is_recording = pieces.len() == 1;
                     let places = pieces.into_iter().map(|piece| piece.start as u64..piece.end as u64);
                     self.waiting.extend(places.map(|place| (place, is_recording)));
@@ -183,7 +178,7 @@ impl Transcriber {
     /// missing, or shortly before the end of what was heard.
     pub fn settled(&self) -> SampleIndex {
         let next = self.endpointer.as_ref().map_or(0, |endpointer| endpointer.keep_from().0);
-        let next = if self.finished { self.heard } else { next };
+        let next = if self.finished { self.audio.end().0 } else { next };
         let waiting = self.waiting.front().map_or(next, |(place, _)| place.start);
         self.options.origin + waiting.min(self.begun.unwrap_or(waiting))
     }
@@ -191,11 +186,10 @@ impl Transcriber {
     /// What there is. Unless [`Self::finish`] succeeded, it is not complete, and says where it ends.
     pub fn into_transcript(mut self) -> Transcript {
         let transcript = &mut self.transcript;
-        transcript.duration = SampleIndex(self.heard);
+        transcript.duration = self.audio.end();
         transcript.complete = self.finished && transcript.segments.iter().all(|segment| segment.complete);
         if self.finished {
-            let nothing = transcript.segments.is_empty();
-            transcript.warnings.splice(0..0, without_text(self.heard, nothing));
+            transcript.explain_missing_text();
         } else {
             let end = transcript.segments.last().map_or(self.options.origin, |segment| segment.end);
             transcript.warnings.push(Warning {
@@ -203,13 +197,11 @@ impl Transcriber {
                 message: format!("the transcription was not finished; the text ends at {:.1} s", end.seconds()),
             });
         }
-        let (timings, cost) = (&mut transcript.timings, &self.cost);
-        (timings.mel, timings.encode, timings.prefill, timings.decode) =
-            (cost.mel, cost.encode, cost.prefill, cost.decode);
+        self.cost.put_times(&mut transcript.timings);
         self.transcript
     }
 
-    fn take(&mut self, cuts: &[Cut]) {
+    fn note_cuts(&mut self, cuts: &[Cut]) {
         for cut in cuts {
             match *cut {
                 Cut::Begin(at) => self.begun = Some(at.0),
@@ -234,27 +226,19 @@ impl Transcriber {
         let recognizer = match &mut self.recognizer {
             Some(recognizer) => recognizer,
             None => {
-                let whole = self.expected.map(|total| total.0.max(self.heard));
+                let whole = self.expected.map(|total| total.0.max(self.audio.end().0));
                 let longest = whole.map_or(self.longest, |whole| self.longest.min(whole as usize));
                 let made = Recognizer::new(&self.model, &self.options, longest, Some(since_first_use))?;
                 self.recognizer.insert(made)
             }
         };
         recognizer.begin(SampleIndex(place.start), &self.transcript.text)?;
-        let samples = &self.samples[(place.start - self.first) as usize..(place.end - self.first) as usize];
+        let place = SampleIndex(place.start)..SampleIndex(place.end);
+        let samples = self.audio.range(place.clone());
         let recognized = recognizer.recognize(samples, is_recording, Script::default(), usize::MAX)?;
         let warnings = recognizer.warnings(&recognized);
-        let segment = Segment {
-            start: self.options.origin + place.start,
-            end: self.options.origin + place.end,
-            language: Some(recognized.answer.language.clone()).filter(|language| !language.is_empty()),
-            text: recognized.answer.text.clone(),
-            tokens: recognized.tokens.clone(),
-            log_probabilities: recognized.log_probabilities.clone(),
-            complete: recognized.complete,
-            channel: None,
-        };
-        add_segment(&mut self.transcript, segment, &warnings, &recognized, self.joining);
+        let segment = recognized.segment(place, self.options.origin);
+        self.transcript.add(segment, &warnings, recognized.audio_tokens, self.joining);
         self.cost += recognized.cost;
         Ok(())
     }
@@ -263,11 +247,7 @@ impl Transcriber {
     fn forget(&mut self) {
         let Some(endpointer) = &self.endpointer else { return };
         let needed = endpointer.keep_from().0.min(self.begun.unwrap_or(u64::MAX));
-        // Moving what stays costs time: not for every block.
-        if needed > self.first + 8 * BLOCK as u64 {
-            self.samples.drain(..(needed - self.first) as usize);
-            self.first = needed;
-        }
+        self.audio.forget_before(SampleIndex(needed));
     }
 }
 

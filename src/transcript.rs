@@ -1,6 +1,8 @@
 //! What a transcription gives back: text with its segments, and everything that went less than perfectly.
 
 use crate::error::Remedy;
+use crate::mel;
+use crate::text::joining;
 use crate::units::SampleIndex;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -25,6 +27,54 @@ pub struct Transcript {
     pub warnings: Vec<Warning>,
     /// Where the time went.
     pub timings: Timings,
+}
+
+/// What stands between the texts of two utterances.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Joining {
+    /// A space, where the script has spaces between words.
+    ByScript,
+    /// Nothing, as in the official package, which joins once in 20 minutes.
+    Nothing,
+}
+
+impl Transcript {
+    /// Adds an utterance: its text, its language unless it is that of the one before, its warnings with their place.
+    pub(crate) fn add(&mut self, segment: Segment, warnings: &[Warning], audio_tokens: usize, joining: Joining) {
+        if let Some(language) = &segment.language
+            && self.languages.last() != Some(language)
+        {
+            self.languages.push(language.clone());
+        }
+        match joining {
+            Joining::ByScript => joining::append(&mut self.text, &segment.text),
+            Joining::Nothing => self.text.push_str(&segment.text),
+        }
+        self.complete &= segment.complete;
+        self.warnings.extend(warnings.iter().map(|warning| {
+            let (start, end) = (segment.start.seconds(), segment.end.seconds());
+            Warning { message: format!("{start:.1}-{end:.1} s: {}", warning.message), ..*warning }
+        }));
+        self.timings.audio_tokens += audio_tokens;
+        self.timings.new_tokens += segment.tokens.len();
+        self.segments.push(segment);
+    }
+
+    /// Says first why there is no text, where there was nothing to recognize.
+    pub(crate) fn explain_missing_text(&mut self) {
+        let samples = self.duration.0;
+        let warning = if samples <= mel::TOO_SHORT as u64 {
+            let message = format!(
+                "the recording has {samples} samples (at 16 kHz); more than {} are needed, so there is no text",
+                mel::TOO_SHORT
+            );
+            Some(Warning { code: WarningCode::TooShort, message })
+        } else {
+            let message = "no speech was found, so nothing was transcribed".into();
+            self.segments.is_empty().then_some(Warning { code: WarningCode::NoSpeech, message })
+        };
+        self.warnings.splice(0..0, warning);
+    }
 }
 
 /// One piece of audio that was decoded as one prompt, and its text.

@@ -2,7 +2,7 @@
 //!
 //! `cargo run --release --example endpoint -- ../shared`
 
-use qasr::audio::{ReadOptions, read_path};
+use qasr::audio::{ReadOptions, SampleBuffer, read_path};
 use qasr::endpoint::{Cut, Detector, EndReason, EndpointOptions, Endpointer};
 use std::f64::consts::TAU;
 use std::ops::Range;
@@ -19,11 +19,13 @@ struct Utterance {
 
 fn utterances(samples: &[f32], detector: Detector, longest_seconds: usize) -> Vec<Utterance> {
     let mut endpointer = Endpointer::new(&EndpointOptions { detector, longest: longest_seconds * RATE });
-    let mut cuts = Vec::new();
+    let (mut cuts, mut audio) = (Vec::new(), SampleBuffer::default());
     for block in samples.chunks(RATE / 10) {
-        endpointer.append(block, &mut cuts);
+        audio.append(block);
+        endpointer.advance(&audio, &mut cuts);
+        audio.forget_before(endpointer.keep_from());
     }
-    endpointer.finish(&mut cuts);
+    endpointer.finish(&audio, &mut cuts);
     let pairs = cuts.chunks_exact(2).map(|pair| match *pair {
         [Cut::Begin(start), Cut::End { at, why }] => Utterance { range: start.0 as usize..at.0 as usize, why },
         _ => panic!("cuts do not alternate: {pair:?}"),

@@ -8,6 +8,7 @@
 //! claim decides how much is allocated.
 
 mod aac;
+mod buffer;
 mod codec;
 mod collect;
 mod compressed;
@@ -22,12 +23,12 @@ mod resample;
 mod samples;
 mod sniff;
 mod source;
-pub mod split;
 mod survey;
 mod timeline;
 mod wav;
 mod wav_format;
 
+pub use buffer::SampleBuffer;
 pub use pcm::Pcm16k;
 pub use survey::{AudioTrack, Survey, survey};
 

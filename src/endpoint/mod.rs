@@ -11,13 +11,15 @@
 mod levels;
 mod neural;
 mod pauses;
+pub mod split;
 
-use crate::audio::split::{REACH, find_quiet};
+use crate::audio::SampleBuffer;
 use crate::units::SampleIndex;
 use levels::Levels;
 use neural::Neural;
 use pauses::Pauses;
 use serde::{Deserialize, Serialize};
+use split::{REACH, find_quiet};
 use std::ops::Range;
 
 /// How speech is told from everything else.
@@ -75,12 +77,8 @@ pub enum EndReason {
 pub struct Endpointer {
     sound: Sound,
     pauses: Pauses,
-    /// The samples after the last whole frame.
-    rest: Vec<f32>,
-    /// The last samples of all whole frames: where quiet places are looked for.
-    tail: Vec<f32>,
-    /// Samples of the tail that may be asked for.
-    tail_needed: usize,
+    /// One past the last whole frame.
+    framed: u64,
     heard: u64,
     finished: bool,
 }
@@ -96,47 +94,46 @@ impl Endpointer {
         let reach = REACH.min(options.longest / 4);
         Self {
             pauses: Pauses::new(sound.frame() as u64, options.longest as u64, reach as u64),
-            rest: Vec::with_capacity(sound.frame()),
-            tail: Vec::new(),
-            tail_needed: reach + pauses::LOOK_BACK as usize + 2 * sound.frame(),
             sound,
+            framed: 0,
             heard: 0,
             finished: false,
         }
     }
 
-    /// Takes the next samples (mono, 16 kHz, any number) and adds what they decide to `cuts`, in order.
-    ///
-    /// What is not finite counts as 0, and what is beyond full scale as full scale. After [`Self::finish`] nothing is
-    /// heard any more.
-    pub fn append(&mut self, block: &[f32], cuts: &mut Vec<Cut>) {
+    /// Adds to `cuts`, in order, the decisions about the samples of the stream that are new in `audio`. It has to have all
+    /// samples from [`Self::keep_from`] on. After [`Self::finish`] nothing is heard any more.
+    pub fn advance(&mut self, audio: &SampleBuffer, cuts: &mut Vec<Cut>) {
         if self.finished {
             return;
         }
-        for part in block.chunks(self.sound.frame()) {
-            self.heard += part.len() as u64;
-            self.rest.extend(part.iter().map(|&x| if x.is_finite() { x.clamp(-1.0, 1.0) } else { 0.0 }));
-            if self.rest.len() >= self.sound.frame() {
-                self.take_frame(self.sound.frame(), cuts);
-            }
+        let frame = self.sound.frame() as u64;
+        self.heard = audio.end().0;
+        while self.framed + frame <= self.heard {
+            let speech = self.sound.is_speech(samples(audio, self.framed..self.framed + frame));
+            self.framed += frame;
+            self.pauses.advance(frame, speech, |range| quietest(audio, range), cuts);
         }
     }
 
-    /// The audio is over: a running utterance ends with [`EndReason::Input`] behind the last sample heard. Speech that
+    /// The audio is over: a running utterance ends with [`EndReason::Input`] after the last sample heard. Speech that
     /// is too short to begin an utterance begins one now if it is cut off here, or if the whole recording is no longer
     /// than 2 s.
-    pub fn finish(&mut self, cuts: &mut Vec<Cut>) {
+    pub fn finish(&mut self, audio: &SampleBuffer, cuts: &mut Vec<Cut>) {
         if self.finished {
             return;
         }
+        self.advance(audio, cuts);
         self.finished = true;
-        let rest = self.rest.len();
+        let mut frame = samples(audio, self.framed..self.heard).to_vec();
+        let rest = frame.len() as u64;
         if rest > 0 {
-            self.rest.resize(self.sound.frame(), 0.0);
-            self.take_frame(rest, cuts);
+            frame.resize(self.sound.frame(), 0.0);
+            let speech = self.sound.is_speech(&frame);
+            self.framed = self.heard;
+            self.pauses.advance(rest, speech, |range| quietest(audio, range), cuts);
         }
-        let tail = Tail { samples: &self.tail, end: self.heard };
-        self.pauses.finish(|range| tail.quiet(range), cuts);
+        self.pauses.finish(|range| quietest(audio, range), cuts);
     }
 
     /// An utterance that begins with `start` is not cut by its length before this.
@@ -144,7 +141,7 @@ impl Endpointer {
         start + self.pauses.surely_whole()
     }
 
-    /// One past the last sample appended.
+    /// One past the last sample heard.
     pub fn heard(&self) -> SampleIndex {
         SampleIndex(self.heard)
     }
@@ -159,36 +156,15 @@ impl Endpointer {
     pub fn keep_from(&self) -> SampleIndex {
         SampleIndex(self.pauses.keep_from())
     }
-
-    /// Hands the first frame of the rest on; only its first `heard` samples are part of the stream.
-    fn take_frame(&mut self, heard: usize, cuts: &mut Vec<Cut>) {
-        let frame = self.sound.frame();
-        let speech = self.sound.is_speech(&self.rest[..frame]);
-        if self.tail.len() > self.tail_needed + crate::units::SAMPLE_RATE as usize {
-            self.tail.drain(..self.tail.len() - self.tail_needed);
-        }
-        self.tail.extend_from_slice(&self.rest[..heard]);
-        self.rest.drain(..frame);
-        let tail = Tail { samples: &self.tail, end: self.heard - self.rest.len() as u64 };
-        self.pauses.advance(heard as u64, speech, |range| tail.quiet(range), cuts);
-    }
 }
 
-/// The last samples of the stream.
-struct Tail<'a> {
-    samples: &'a [f32],
-    /// One past the last of them, in the stream.
-    end: u64,
+fn samples(audio: &SampleBuffer, range: Range<u64>) -> &[f32] {
+    audio.range(SampleIndex(range.start)..SampleIndex(range.end))
 }
 
-impl Tail<'_> {
-    /// The quietest place of a range of the stream; its end, if it is too short to choose.
-    fn quiet(&self, range: Range<u64>) -> u64 {
-        let first = self.end - self.samples.len() as u64;
-        let index = |position: u64| usize::try_from(position.saturating_sub(first)).unwrap_or(usize::MAX);
-        let samples = self.samples.get(index(range.start)..index(range.end)).unwrap_or_default();
-        find_quiet(samples).map_or(range.end, |at| range.start + at as u64)
-    }
+/// The quietest place of a range of the stream; its end, if it is too short to choose.
+fn quietest(audio: &SampleBuffer, range: Range<u64>) -> u64 {
+    find_quiet(samples(audio, range.clone())).map_or(range.end, |at| range.start + at as u64)
 }
 
 /// What tells speech from everything else, frame by frame.

@@ -28,11 +28,7 @@ const BEGINS: u64 = milliseconds(80);
 const GOES_ON: u64 = milliseconds(40);
 
 /// A recording up to this long is an utterance if there is any speech in it at all.
-pub(super) const SHORT: u64 = milliseconds(2000);
-
-/// Earlier than this before the last frame no utterance begins and no quiet place is asked for, beyond the reach of
-/// the latter.
-pub(super) const LOOK_BACK: u64 = SHORT + BEFORE + COUNTED;
+const SHORT: u64 = milliseconds(2000);
 
 /// The utterance that is running.
 #[derive(Debug, Clone, Copy)]

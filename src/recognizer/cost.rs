@@ -1,5 +1,6 @@
 //! What a step took: counts of the work, and times where a clock was lent.
 
+use crate::transcript::Timings;
 use std::ops::AddAssign;
 use std::time::Duration;
 
@@ -33,6 +34,12 @@ pub struct StepCost {
 }
 
 impl StepCost {
+    /// Its times as those of a whole recording.
+    pub(crate) fn put_times(&self, timings: &mut Timings) {
+        (timings.mel, timings.encode, timings.prefill, timings.decode) =
+            (self.mel, self.encode, self.prefill, self.decode);
+    }
+
     /// Time of all stages.
     pub fn total(&self) -> Duration {
         self.mel + self.encode + self.prefill + self.decode

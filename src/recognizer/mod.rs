@@ -8,27 +8,26 @@
 //! Both drivers use it: offline asks once per utterance, live once per step. What is kept between two questions never
 //! changes an answer; [`crate::options::Reuse`] switches it off to show that.
 
-mod collecting;
 mod cost;
 mod decoding;
 mod windows;
 
-pub(crate) use collecting::{Joining, add_segment, without_text};
 pub(crate) use cost::Stopwatch;
 pub use cost::{Clock, StepCost};
 pub use decoding::Script;
 
-use crate::audio::split::pad_piece;
+use crate::endpoint::split::pad_piece;
 use crate::error::{Error, Remedy, Result};
 use crate::mel;
 use crate::model::Model;
 use crate::model::config::EncoderConfig;
 use crate::options::{Options, PeakPolicy};
 use crate::text::{Answer, ControlTokens, Prompt, Tokenizer, answer, repetition};
-use crate::transcript::{Warning, WarningCode};
+use crate::transcript::{Segment, Warning, WarningCode};
 use crate::units::{HOP, SAMPLE_RATE, SampleIndex};
 use decoding::{Decoded, Decoding, Limits};
 use std::borrow::Cow;
+use std::ops::Range;
 use windows::Windows;
 
 /// How long the loudest energy of an utterance counts for later ones, in samples: one minute, so that one loud moment
@@ -74,6 +73,22 @@ impl Recognized {
             audio_tokens: 0,
             token_limit: 0,
             cost: StepCost::default(),
+        }
+    }
+}
+
+impl Recognized {
+    /// The text with its place in the recording, which begins at `origin`.
+    pub(crate) fn segment(&self, place: Range<SampleIndex>, origin: SampleIndex) -> Segment {
+        Segment {
+            start: origin + place.start.0,
+            end: origin + place.end.0,
+            language: self.answer.language.clone(),
+            text: self.answer.text.clone(),
+            tokens: self.tokens.clone(),
+            log_probabilities: self.log_probabilities.clone(),
+            complete: self.complete,
+            channel: None,
         }
     }
 }

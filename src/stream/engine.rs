@@ -2,13 +2,14 @@
 
 use super::policy::{Commit, Promises};
 use super::{Final, Partial, Policy, Update};
+use crate::audio::SampleBuffer;
 use crate::endpoint::{Cut, EndReason, EndpointOptions, Endpointer};
 use crate::error::{Error, Result};
 use crate::mel;
 use crate::model::Model;
 use crate::options::Options;
-use crate::recognizer::{Clock, Joining, Recognized, Recognizer, Script, StepCost, add_segment, without_text};
-use crate::transcript::{Segment, Transcript, Warning, WarningCode};
+use crate::recognizer::{Clock, Recognized, Recognizer, Script, StepCost};
+use crate::transcript::{Joining, Segment, Transcript, Warning, WarningCode};
 use crate::units::{HOP, SAMPLE_RATE, SampleIndex};
 use serde::{Deserialize, Serialize};
 use std::ops::RangeInclusive;
@@ -21,8 +22,8 @@ const BEHIND_FULL: u64 = mel::BEHIND_FRAME as u64;
 /// and its last step says what this one would have said.
 const PAUSE: u64 = 3200;
 
-/// Audio looked at as one piece when a block is long: nothing has to be held for more than it.
-const BITE: usize = SAMPLE_RATE as usize;
+/// Samples looked at as one piece when a block is long: nothing has to be held for more than it.
+const LONGEST_PIECE: usize = SAMPLE_RATE as usize;
 
 /// How a stream is to be recognized. All fields have sensible defaults. Serialized as [`Options`] are.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -119,9 +120,7 @@ pub struct Stream {
     recognizer: Recognizer,
     endpointer: Endpointer,
     cuts: Vec<Cut>,
-    /// Samples from `kept_from` on.
-    samples: Vec<f32>,
-    kept_from: SampleIndex,
+    audio: SampleBuffer,
     running: Option<Running>,
     /// One past the last sample of the last utterance.
     last_end: SampleIndex,
@@ -154,8 +153,7 @@ impl Stream {
             recognizer,
             endpointer,
             cuts: Vec::new(),
-            samples: Vec::new(),
-            kept_from: SampleIndex(0),
+            audio: SampleBuffer::default(),
             running: None,
             last_end: SampleIndex(0),
             updates: Vec::new(),
@@ -179,10 +177,10 @@ impl Stream {
         let (mut due, mut failure) = (None, None);
         let mut rest = block;
         while !rest.is_empty() {
-            let (piece, later) = rest.split_at(self.bite().min(rest.len()));
+            let (piece, later) = rest.split_at(self.next_piece().min(rest.len()));
             rest = later;
-            self.samples.extend(piece.iter().map(|&x| if x.is_finite() { x.clamp(-1.0, 1.0) } else { 0.0 }));
-            self.endpointer.append(piece, &mut self.cuts);
+            self.audio.append(piece);
+            self.endpointer.advance(&self.audio, &mut self.cuts);
             self.take_cuts(&mut due, &mut failure);
             self.look_for_step(&mut due);
             self.forget();
@@ -204,7 +202,7 @@ impl Stream {
         let mut failure = None;
         if !self.is_over {
             self.is_over = true;
-            self.endpointer.finish(&mut self.cuts);
+            self.endpointer.finish(&self.audio, &mut self.cuts);
             self.take_cuts(&mut None, &mut failure);
             self.statistics.samples_skipped += self.heard() - self.last_end.min(self.heard());
         }
@@ -215,13 +213,9 @@ impl Stream {
     pub fn finish(mut self) -> Transcript {
         // What failed is told by its utterance.
         let _ = self.end();
-        let heard = self.heard();
-        let cost = self.statistics.cost;
-        let timings = &mut self.transcript.timings;
-        (timings.mel, timings.encode, timings.prefill, timings.decode) =
-            (cost.mel, cost.encode, cost.prefill, cost.decode);
-        self.transcript.duration = heard;
-        self.transcript.warnings.extend(without_text(heard.0, self.transcript.segments.is_empty()));
+        self.statistics.cost.put_times(&mut self.transcript.timings);
+        self.transcript.duration = self.heard();
+        self.transcript.explain_missing_text();
         self.transcript
     }
 
@@ -234,12 +228,12 @@ impl Stream {
 
     /// One past the last sample fed.
     pub fn heard(&self) -> SampleIndex {
-        self.endpointer.heard()
+        self.audio.end()
     }
 
     /// Samples that are kept: those of the running utterance, or some seconds in which the next may begin.
     pub fn held_samples(&self) -> usize {
-        self.samples.len()
+        self.audio.len()
     }
 
     /// Counts so far.
@@ -249,14 +243,14 @@ impl Stream {
 
     /// How many samples to look at as one piece: up to the next step, or, while one waits for the end of a pause, up
     /// to the next frame, so that what is decided does not depend on the blocks.
-    fn bite(&self) -> usize {
+    fn next_piece(&self) -> usize {
         let heard = self.heard();
         let until = match &self.running {
-            None => BITE as u64,
+            None => LONGEST_PIECE as u64,
             Some(running) if running.waits => HOP as u64 - heard.0 % HOP as u64,
             Some(running) => running.next_step.0.saturating_sub(heard.0).max(1),
         };
-        until.min(BITE as u64) as usize
+        until.min(LONGEST_PIECE as u64) as usize
     }
 
     /// Ends and begins utterances where the endpointer says so.
@@ -304,14 +298,10 @@ impl Stream {
         }
     }
 
-    /// Lets go of samples that no utterance can need any more, a second of them at a time.
+    /// Lets go of samples that no utterance can need any more.
     fn forget(&mut self) {
         let begin = self.running.as_ref().map_or(self.endpointer.keep_from(), |running| running.start);
-        let gone = begin.0.saturating_sub(self.kept_from.0).min(self.samples.len() as u64);
-        if gone > BITE as u64 {
-            self.samples.drain(..gone as usize);
-            self.kept_from = self.kept_from + gone;
-        }
+        self.audio.forget_before(begin);
     }
 
     /// Asks for the text of the running utterance up to `up_to`.
@@ -327,7 +317,7 @@ impl Stream {
                 up_to,
                 committed: running.committed_text.clone(),
                 tentative,
-                language: Some(recognized.answer.language).filter(|language| !language.is_empty()),
+                language: recognized.answer.language,
                 tokens: recognized.tokens,
                 margins: recognized.margins,
                 complete: recognized.complete,
@@ -400,17 +390,8 @@ impl Stream {
         }
         self.statistics.utterances += 1;
         self.statistics.revisions_refused += running.revisions_refused as u64;
-        let segment = Segment {
-            start: self.options.recognition.origin + running.start.0,
-            end: self.options.recognition.origin + end.0,
-            language: Some(recognized.answer.language.clone()).filter(|language| !language.is_empty()),
-            text,
-            tokens: recognized.tokens.clone(),
-            log_probabilities: recognized.log_probabilities.clone(),
-            complete: recognized.complete,
-            channel: None,
-        };
-        add_segment(&mut self.transcript, segment.clone(), &warnings, &recognized, Joining::ByScript);
+        let segment = Segment { text, ..recognized.segment(running.start..end, self.options.recognition.origin) };
+        self.transcript.add(segment.clone(), &warnings, recognized.audio_tokens, Joining::ByScript);
         let Recognized { margins, closest, cost, .. } = recognized;
         Final {
             utterance: running.number,
@@ -437,8 +418,7 @@ impl Stream {
                 Script { forced, draft: &[] }
             }
         };
-        let from = (running.start - self.kept_from) as usize;
-        let audio = &self.samples[from..from + (end - running.start) as usize];
+        let audio = self.audio.range(running.start..end);
         let is_recording = running.start.0 == 0 && why.is_none_or(|why| why == EndReason::Input);
         let most_generated = if why.is_some() { usize::MAX } else { self.options.tokens_per_step };
         let recognized = self.recognizer.recognize(audio, is_recording, script, most_generated)?;

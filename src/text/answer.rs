@@ -17,8 +17,8 @@ const NO_LANGUAGE: &str = "language none";
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Answer {
     /// The language as the model wrote it, first letter upper, rest lower case ("English"); usually one of
-    /// [`Language::all`]. Empty when the model heard no speech or named no language.
-    pub language: String,
+    /// [`Language::all`]. `None` when the model heard no speech or named no language.
+    pub language: Option<String>,
     /// The transcribed text.
     pub text: String,
     /// Whether repetition repair took text away: the model was in a loop.
@@ -35,24 +35,24 @@ pub fn parse(raw: &str, forced: Option<&Language>, is_whole: bool) -> Answer {
     }
     let whole = repetition::repair(stripped);
     let repaired = whole != stripped;
-    let answer = |language: String, text: &str| Answer { language, text: text.to_owned(), repaired };
+    let answer = |language: Option<String>, text: &str| Answer { language, text: text.to_owned(), repaired };
 
     if let Some(language) = forced {
-        return answer(language.name().to_owned(), &whole);
+        return answer(Some(language.name().to_owned()), &whole);
     }
     let Some((header, text)) = whole.split_once(TEXT_TAG) else {
         let text = if !is_whole && is_begun_header(&whole) { "" } else { strip(&whole) };
-        return answer(String::new(), text);
+        return answer(None, text);
     };
     if header.to_lowercase().contains(NO_LANGUAGE) {
-        return answer(String::new(), strip(text));
+        return answer(None, strip(text));
     }
     answer(language_in(header), strip(text))
 }
 
-/// The language named by the first line of the header that announces one; empty if none does.
-fn language_in(header: &str) -> String {
-    lines(header).map(strip).find_map(after_prefix).map(capitalize).unwrap_or_default()
+/// The language named by the first line of the header that announces one.
+fn language_in(header: &str) -> Option<String> {
+    lines(header).map(strip).find_map(after_prefix).map(capitalize).filter(|name| !name.is_empty())
 }
 
 /// Whether a text without white space around it could become a header, if it went on: it is the beginning of
@@ -76,7 +76,7 @@ mod tests {
 
     fn parsed(raw: &str) -> (String, String) {
         let answer = parse(raw, None, true);
-        (answer.language, answer.text)
+        (answer.language.unwrap_or_default(), answer.text)
     }
 
     fn pair(language: &str, text: &str) -> (String, String) {
@@ -109,7 +109,7 @@ mod tests {
     fn a_header_that_was_cut_is_no_text() {
         let cut = |raw: &str| {
             let answer = parse(raw, None, false);
-            (answer.language, answer.text)
+            (answer.language.unwrap_or_default(), answer.text)
         };
         let header = "language Portuguese";
         for end in 1..=header.len() {
@@ -141,7 +141,7 @@ mod tests {
     fn a_forced_language_takes_everything_as_text() {
         let english = Language::find("en").unwrap();
         let answer = parse(" language French<asr_text>oui ", Some(&english), true);
-        assert_eq!(answer.language, "English");
+        assert_eq!(answer.language.as_deref(), Some("English"));
         assert_eq!(answer.text, "language French<asr_text>oui");
         assert_eq!(parse("  ", Some(&english), true), Answer::default());
     }
@@ -149,12 +149,12 @@ mod tests {
     #[test]
     fn repair_comes_first_and_is_told() {
         let answer = parse(&format!("language English<asr_text>{}", "no ".repeat(30)), None, true);
-        assert_eq!(answer.language, "English");
+        assert_eq!(answer.language.as_deref(), Some("English"));
         assert!(answer.repaired);
         assert!(answer.text.chars().count() < 10, "{}", answer.text);
         assert!(!parse("language English<asr_text>no no no", None, true).repaired);
         // Twenty-one tags are a loop too, and the repair leaves the one that separates.
         let answer = parse(&format!("language English{}hi", TEXT_TAG.repeat(21)), None, true);
-        assert_eq!((answer.language.as_str(), answer.text.as_str()), ("English", "hi"));
+        assert_eq!((answer.language.as_deref(), answer.text.as_str()), (Some("English"), "hi"));
     }
 }

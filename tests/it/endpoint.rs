@@ -2,7 +2,7 @@
 
 use crate::optional;
 
-use qasr::audio::{ReadOptions, read_path};
+use qasr::audio::{ReadOptions, SampleBuffer, read_path};
 use qasr::endpoint::{Cut, Detector, EndReason, EndpointOptions, Endpointer};
 use qasr::units::SampleIndex;
 use std::f32::consts::TAU;
@@ -12,20 +12,42 @@ use std::path::Path;
 const SECOND: usize = 16_000;
 const DETECTORS: [Detector; 3] = [Detector::Energy, Detector::Neural, Detector::Off];
 
+/// An endpointer with its stream, of which it keeps what it says is needed.
+struct Cutter {
+    audio: SampleBuffer,
+    endpointer: Endpointer,
+}
+
+impl Cutter {
+    fn new(detector: Detector, longest: usize) -> Self {
+        Self { audio: SampleBuffer::default(), endpointer: Endpointer::new(&EndpointOptions { detector, longest }) }
+    }
+
+    fn append(&mut self, block: &[f32], cuts: &mut Vec<Cut>) {
+        self.audio.append(block);
+        self.endpointer.advance(&self.audio, cuts);
+        self.audio.forget_before(self.endpointer.keep_from());
+    }
+
+    fn finish(&mut self, cuts: &mut Vec<Cut>) {
+        self.endpointer.finish(&self.audio, cuts);
+    }
+}
+
 /// The cuts of a stream that arrives in blocks of these sizes, in turn.
 fn cuts(samples: &[f32], detector: Detector, longest: usize, blocks: &[usize]) -> Vec<Cut> {
-    let mut endpointer = Endpointer::new(&EndpointOptions { detector, longest });
+    let mut cutter = Cutter::new(detector, longest);
     let (mut cuts, mut at) = (Vec::new(), 0);
     for &size in blocks.iter().cycle() {
         let end = samples.len().min(at + size);
-        endpointer.append(&samples[at..end], &mut cuts);
+        cutter.append(&samples[at..end], &mut cuts);
         at = end;
         if at == samples.len() {
             break;
         }
     }
-    endpointer.finish(&mut cuts);
-    assert_eq!(endpointer.heard(), SampleIndex(samples.len() as u64));
+    cutter.finish(&mut cuts);
+    assert_eq!(cutter.endpointer.heard(), SampleIndex(samples.len() as u64));
     cuts
 }
 
@@ -124,31 +146,38 @@ fn cuts_do_not_depend_on_the_blocks() {
 fn what_is_told_between_the_cuts_holds() {
     let stream = programme();
     for detector in DETECTORS {
-        let options = EndpointOptions { detector, longest: 8 * SECOND };
-        let (mut cut, mut whole) = (Endpointer::new(&options), Endpointer::new(&options));
+        let (mut cut, mut whole) = (Cutter::new(detector, 8 * SECOND), Cutter::new(detector, 8 * SECOND));
         let (mut cuts, mut seen, mut kept, mut quiet) = (Vec::new(), 0, SampleIndex(0), 0);
         for (number, second) in stream.chunks(SECOND / 7).enumerate() {
             for block in second.chunks(93) {
                 cut.append(block, &mut cuts);
             }
             whole.append(second, &mut Vec::new());
-            assert_eq!((cut.heard(), cut.quiet_for()), (whole.heard(), whole.quiet_for()), "{detector:?}, {number}");
-            assert_eq!(cut.keep_from(), whole.keep_from(), "{detector:?}, {number}");
+            assert_eq!(
+                (cut.endpointer.heard(), cut.endpointer.quiet_for()),
+                (whole.endpointer.heard(), whole.endpointer.quiet_for()),
+                "{detector:?}, {number}"
+            );
+            assert_eq!(cut.endpointer.keep_from(), whole.endpointer.keep_from(), "{detector:?}, {number}");
             for cut in &cuts[seen..] {
                 let (Cut::Begin(at) | Cut::End { at, .. }) = *cut;
-                assert!(kept <= at && at <= whole.heard(), "{detector:?}: {cut:?}, told {kept:?} before");
+                assert!(kept <= at && at <= whole.endpointer.heard(), "{detector:?}: {cut:?}, told {kept:?} before");
             }
-            (seen, kept) = (cuts.len(), cut.keep_from());
+            (seen, kept) = (cuts.len(), cut.endpointer.keep_from());
             let running = matches!(cuts.last(), Some(Cut::Begin(_)));
             match (running, cuts.last()) {
                 (true, Some(&Cut::Begin(start))) => assert_eq!(kept, start, "{detector:?}"),
                 _ => {
                     // Nothing is kept for longer than the look-back, however long nothing is said.
-                    assert!(cut.heard() - kept <= 5 * SECOND as u64 / 2, "{detector:?}: {kept:?} at {:?}", cut.heard());
-                    assert_eq!(cut.quiet_for(), 0);
+                    assert!(
+                        cut.endpointer.heard() - kept <= 5 * SECOND as u64 / 2,
+                        "{detector:?}: {kept:?} at {:?}",
+                        cut.endpointer.heard()
+                    );
+                    assert_eq!(cut.endpointer.quiet_for(), 0);
                 }
             }
-            quiet = quiet.max(cut.quiet_for());
+            quiet = quiet.max(cut.endpointer.quiet_for());
         }
         if detector != Detector::Off {
             assert!(
@@ -160,7 +189,11 @@ fn what_is_told_between_the_cuts_holds() {
         let told = cuts.len();
         cut.append(&stream, &mut cuts);
         cut.finish(&mut cuts);
-        assert_eq!((cuts.len(), cut.heard().0), (told, stream.len() as u64), "{detector:?}: something after the end");
+        assert_eq!(
+            (cuts.len(), cut.endpointer.heard().0),
+            (told, stream.len() as u64),
+            "{detector:?}: something after the end"
+        );
     }
 }
 
@@ -228,9 +261,10 @@ fn a_short_recording_with_any_sound_is_one_utterance() {
         let found = utterances(&samples, Detector::Energy, 30 * SECOND);
         let start = (length / 2 / 160 * 160).saturating_sub(4800);
         assert_eq!(found, [(start..length, EndReason::Input)], "a click in {length} samples");
-        let mut endpointer = Endpointer::new(&EndpointOptions { detector: Detector::Energy, longest: SECOND });
-        endpointer.append(&samples, &mut Vec::new());
-        assert!(endpointer.keep_from().0 as usize <= start, "{:?} for {start}", endpointer.keep_from());
+        let mut cutter = Cutter::new(Detector::Energy, SECOND);
+        cutter.append(&samples, &mut Vec::new());
+        let kept = cutter.endpointer.keep_from();
+        assert!(kept.0 as usize <= start, "{kept:?} for {start}");
         assert_eq!(utterances(&vec![0.0; length], Detector::Energy, 30 * SECOND), []);
     }
     assert_eq!(utterances(&[], Detector::Off, SECOND), []);

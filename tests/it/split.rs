@@ -1,7 +1,7 @@
 //! Cuts of long recordings against the official package's (quant-tests/reference/split.py).
 
 use crate::signals::{number, rows, signal};
-use qasr::audio::split::{pad_piece, split};
+use qasr::endpoint::split::{pad_piece, split};
 
 fn list(cell: &str) -> Vec<usize> {
     cell.split(',').map(number).collect()
