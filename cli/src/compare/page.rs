@@ -1,6 +1,5 @@
 //! The comparison as a page: what came out, then pictures, words, how it was measured, and what to doubt.
 
-use super::engines::Engine;
 use super::results::{EngineResult, Finished, Spread, rate_name};
 use super::verdict::listed;
 use super::words;
@@ -38,8 +37,8 @@ pub fn page(context: &Context<'_>, finished: &Finished<'_>, results: &[EngineRes
     results_section(&mut page, finished, results);
     pictures(&mut page, results);
     words::section(&mut page, finished, results);
-    method(&mut page, context, finished);
-    engines(&mut page, context, finished, results);
+    method(&mut page, context, finished, results);
+    engines(&mut page, context, results);
     failures(&mut page, finished);
     page.data("results", json);
     page.render()
@@ -83,8 +82,10 @@ fn results_section(page: &mut Page, finished: &Finished<'_>, results: &[EngineRe
     if !judged.is_empty() {
         page.body.table(&speed_table(
             &judged,
-            "The median of all runs (the smallest – the largest), start of the program included; CPU is user time, memory the \
-             peak. 1 MB is 10⁶ bytes.",
+            "Time / audio is the median of all runs (the smallest – the largest) and decides the speed rank; the start of \
+             the program is in it. Start: a run on a second of silence, which is a whole window for an engine that computes \
+             windows of fixed length. Work / audio: all runs without as many starts. CPU is user time, memory the peak. \
+             1 MB is 10⁶ bytes.",
             "speed rank",
         ));
     }
@@ -181,7 +182,16 @@ fn text_table(results: &[&EngineResult], caption: &str) -> Table {
 
 /// The second column is the place by speed, or why there is none.
 fn speed_table(results: &[&EngineResult], caption: &str, second: &str) -> Table {
-    let headings = ["time / audio", "first text (s)", "CPU / audio", "memory (MB)", "model (MB)", "failed"];
+    let headings = [
+        "time / audio",
+        "start (s)",
+        "work / audio",
+        "first text (s)",
+        "CPU / audio",
+        "memory (MB)",
+        "model (MB)",
+        "failed",
+    ];
     let columns = [Column::left("engine"), Column::right(second)].into_iter().chain(headings.map(Column::right));
     let mut table = Table::new(columns).captioned(caption);
     let mut sorted = results.to_vec();
@@ -205,6 +215,8 @@ fn speed_cells(result: &EngineResult) -> Vec<Cell> {
     let failed = Cell::new(format!("{} of {}", result.failures, result.runs));
     vec![
         spread(result.real_time_factor, 3),
+        number(result.startup_seconds, 2),
+        number(result.work_real_time_factor, 3),
         spread(result.first_text_seconds, 2),
         number(result.user_seconds_per_audio_second, 3),
         number(megabytes(result.peak_bytes), 0),
@@ -275,7 +287,7 @@ fn pictures_of(results: &[EngineResult], unit: Unit) -> Vec<(Svg, String)> {
     figures
 }
 
-fn method(page: &mut Page, context: &Context<'_>, finished: &Finished<'_>) {
+fn method(page: &mut Page, context: &Context<'_>, finished: &Finished<'_>, results: &[EngineResult]) {
     let has_whisper = finished.engines.iter().any(|engine| engine.name.starts_with("whisper.cpp "));
     let beam = "whisper.cpp decodes with a beam of five and tries again at higher temperatures, unless --whisper-args says \
                 otherwise; qasr decodes greedily, once.";
@@ -294,8 +306,8 @@ fn method(page: &mut Page, context: &Context<'_>, finished: &Finished<'_>) {
     page.body.section("How it was measured").list(&[
         format!(
             "Each recording was made into a 16-bit mono WAV at 16 kHz once, and every engine got that file. {} {}",
-            passed(finished, "threads", &counted(context.threads, "thread")),
-            passed(finished, "language", &format!("the language `{}`", context.language)),
+            passed(results, |one| one.gets_threads, &counted(context.threads, "thread")),
+            passed(results, |one| one.gets_language, &format!("the language `{}`", context.language)),
         ),
         format!(
             "{} of {} recordings say what is said in them. {} runs; who begins changes from recording to recording and from round to round.",
@@ -317,10 +329,9 @@ fn method(page: &mut Page, context: &Context<'_>, finished: &Finished<'_>) {
 }
 
 /// Which engines were given a value: a command without a place for it was not.
-fn passed(finished: &Finished<'_>, place: &str, value: &str) -> String {
-    let (given, others): (Vec<&Engine>, Vec<&Engine>) =
-        finished.engines.iter().partition(|engine| engine.has(place));
-    let names = |engines: &[&Engine]| listed(&engines.iter().map(|one| one.name.clone()).collect::<Vec<_>>());
+fn passed(results: &[EngineResult], is_given: impl Fn(&EngineResult) -> bool, value: &str) -> String {
+    let (given, others): (Vec<&EngineResult>, Vec<&EngineResult>) = results.iter().partition(|one| is_given(one));
+    let names = |results: &[&EngineResult]| listed(&results.iter().map(|one| one.name.clone()).collect::<Vec<_>>());
     match (given.is_empty(), others.is_empty()) {
         (_, true) => format!("Every engine was given {value}."),
         (true, _) => format!("No engine was given {value}."),
@@ -328,19 +339,16 @@ fn passed(finished: &Finished<'_>, place: &str, value: &str) -> String {
     }
 }
 
-fn engines(page: &mut Page, context: &Context<'_>, finished: &Finished<'_>, results: &[EngineResult]) {
+fn engines(page: &mut Page, context: &Context<'_>, results: &[EngineResult]) {
     page.body.section("Engines");
-    for (result, engine) in results.iter().zip(finished.engines) {
+    for result in results {
         let version = result.version.as_deref().unwrap_or("not known");
-        let if_passed = |place: &str, value: String| match engine.has(place) {
-            true => value,
-            false => "not passed to this engine".into(),
-        };
+        let if_passed = |is_given, value: String| if is_given { value } else { "not passed to this engine".into() };
         page.body.subsection(&result.name).lines(&format!(
             "version   {version}\ncommand   {}\nthreads   {}\nlanguage  {}",
             result.command.join(" "),
-            if_passed("threads", context.threads.to_string()),
-            if_passed("language", context.language.to_owned()),
+            if_passed(result.gets_threads, context.threads.to_string()),
+            if_passed(result.gets_language, context.language.to_owned()),
         ));
     }
 }

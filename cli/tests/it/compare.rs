@@ -86,6 +86,7 @@ fn engines_that_say_the_same_differ_in_time_alone() {
     let (_, rest) = page.split_once("<p class=\"lead\">").unwrap();
     assert!(rest.starts_with("No difference in errors can be told on these 2 recordings (9 words)"), "{rest}");
     assert!(!page.contains("class=\"right best\""), "a tie is green");
+    assert!(page.contains(">start (s)</th>") && page.contains(">work / audio</th>"), "{page}");
     // Both were given threads and language; the size of the demo model is known.
     assert!(page.contains("Every engine was given 1 thread.") && !page.contains("not passed"), "{page}");
     assert!(engine(&json, "qasr demo")["model_bytes"].as_u64().unwrap() > 1_000_000);
