@@ -6,6 +6,10 @@ use qasr::options::Reuse;
 use qasr::stream::{Commit, OfficialRule, Policy, SteadyRule, StreamOptions};
 use qasr::units::SAMPLE_RATE;
 use std::path::PathBuf;
+use std::time::Duration;
+
+/// What listeners wait without doubting the program.
+const PATIENCE: Duration = Duration::from_secs(4);
 
 const LISTEN_NOTES: &str = "\
 The text goes to standard output, everything else to standard error. On a
@@ -169,6 +173,18 @@ impl ListenArgs {
     /// A step, in samples.
     pub fn step_samples(&self) -> u64 {
         u64::from(self.step) * u64::from(SAMPLE_RATE) / 1000
+    }
+
+    /// Whether sound comes at the speed of speech, or as it was piped.
+    pub fn is_live(&self) -> bool {
+        self.input.is_none() || self.realtime
+    }
+
+    /// How late a text may be before the model is too slow: a step, and some seconds. `None` where nothing says when
+    /// the audio was spoken: a pipe may have all of it at once.
+    pub fn patience(&self) -> Option<Duration> {
+        let is_on_time = self.is_live() && self.stdin.is_none();
+        is_on_time.then(|| Duration::from_millis(u64::from(self.step)) + PATIENCE)
     }
 
     /// The same for the library, without a clock.

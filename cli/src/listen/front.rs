@@ -1,8 +1,8 @@
 //! Shows events: as JSON, as lines, or on a terminal. Standard output has the text, standard error everything else.
 
 use super::events::{Event, Final, Partial};
-use super::mailbox::Status;
 use super::screen::{Screen, Size, level_meter};
+use super::totals;
 use crate::messages::Messages;
 use qasr::error::{Error, Result};
 use std::io::{self, IsTerminal, Write};
@@ -22,6 +22,18 @@ enum Form {
     Terminal,
 }
 
+/// What a person sees of a run at one moment.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Moment {
+    /// Loudest sample of the last blocks.
+    pub peak: f32,
+    /// Captured audio that the text does not account for yet.
+    pub lag_ms: u64,
+    /// Time at work by audio time, over the last seconds.
+    pub rtf: f64,
+    pub dropped_samples: u64,
+}
+
 /// Shows what a run says.
 pub struct Front<'a> {
     messages: &'a Messages,
@@ -30,7 +42,7 @@ pub struct Front<'a> {
     /// Of the running utterance.
     committed: String,
     tentative: String,
-    status: Option<Status>,
+    status: Option<Moment>,
     status_shown: Option<Instant>,
     status_goes: StatusGoes,
     /// A status line stands on standard error.
@@ -103,7 +115,7 @@ impl<'a> Front<'a> {
     }
 
     /// Shows how it goes, but not too often.
-    pub fn status(&mut self, status: Status) {
+    pub fn status(&mut self, status: Moment) {
         self.status = Some(status);
         if self.status_shown.is_some_and(|shown| shown.elapsed() < STATUS_EVERY) {
             return;
@@ -126,6 +138,11 @@ impl<'a> Front<'a> {
     pub fn close(mut self) -> Result<()> {
         self.clear();
         self.failure.map_or(Ok(()), Err)
+    }
+
+    /// Says something that a person should know and that is no event.
+    pub fn advise(&mut self, sentence: &str) {
+        self.warning(sentence);
     }
 
     fn partial(&mut self, partial: &Partial) {
@@ -175,7 +192,7 @@ impl<'a> Front<'a> {
 
     fn clear(&mut self) {
         if self.form == Form::Terminal {
-            let picture = self.screen.clear();
+            let picture = self.screen.clear(size());
             self.print(&picture);
         }
         self.clear_status();
@@ -209,11 +226,12 @@ fn size() -> Size {
     Size { columns: columns.into(), rows: rows.into() }
 }
 
-fn sentence(status: &Status) -> String {
-    let dropped = match status.dropped_samples {
+fn sentence(moment: &Moment) -> String {
+    let dropped = match moment.dropped_samples {
         0 => String::new(),
         samples => format!("  dropped {:.1} s", qasr::units::SampleIndex(samples).seconds()),
     };
-    let lag = status.lag_ms as f64 / 1000.0;
-    format!("{}  lag {lag:.1} s  RTF {:.2}{dropped}", level_meter(status.peak), status.rtf)
+    let late = moment.lag_ms as f64 / 1000.0;
+    let speed = if moment.rtf > 0.0 { format!("  {}", totals::speed(moment.rtf)) } else { String::new() };
+    format!("{}  {late:.1} s late{speed}{dropped}", level_meter(moment.peak))
 }

@@ -1,23 +1,30 @@
-//! Audio that does not wait: it is captured, understood and shown on three threads, none of which waits for the next.
+//! Audio that does not wait: it is heard, understood and shown on three threads, none of which waits for the next.
 //!
 //! ```text
-//! source (its own thread or callback) ─ everything that is there ─▶ engine thread ─ mailbox ─▶ front (this thread)
+//! source ─ hearing thread ─ everything that is there ─▶ engine thread ─ mailbox ─▶ front (this thread)
+//!              └────────────────── level, samples so far ──────────────────────────────▲
 //! ```
 
 use super::Ended;
 use super::events::{Dropped, Event, Said, covered};
-use super::front::Front;
+use super::front::{Front, Moment};
+use super::hearing::{Heard, Hearing, Meter};
 use super::mailbox::{Mailbox, Status};
 use super::session::{self, Session};
+use super::totals;
 use crate::interrupt;
 use qasr::audio::live::{Block, Source};
 use qasr::error::Result;
+use qasr::stream::Update;
 use qasr::units::{SAMPLE_RATE, SampleIndex};
 use std::panic::resume_unwind;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
+
+/// How often the front looks at the meter.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
 
 /// How often a silent source is left to see whether the run is to end.
 const WAIT: Duration = Duration::from_millis(50);
@@ -43,15 +50,19 @@ impl Drop for Closing {
 }
 
 /// Listens to `source` until it ends, Ctrl-C is pressed or nobody reads the text any more. `open` makes the session on
-/// the engine's own thread, and `ready` is the first event.
+/// the engine's own thread, and `ready` is the first event. `patience` is the delay from which a text is too late; `None`
+/// where the source does not say when it was spoken.
 pub fn listen(
     open: impl FnOnce() -> Result<Session> + Send + 'static,
     ready: Event,
     source: Source,
+    patience: Option<Duration>,
     front: &mut Front<'_>,
 ) -> Ended {
     let shared = Arc::new(Shared::default());
     let of_engine = shared.clone();
+    let hearing = Hearing::of(source);
+    let mut moments = Moments::new(hearing.meter(), patience);
     let engine = thread::spawn(move || {
         let closing = Closing(of_engine);
         let mut session = match open() {
@@ -59,14 +70,16 @@ pub fn listen(
             Err(error) => return Ended::failed(error),
         };
         closing.0.mailbox.post(ready);
-        let heard = Engine { session: &mut session, source, shared: &closing.0, recent: Recent::default() }.run();
+        let heard = Engine::new(&mut session, hearing, &closing.0).run();
         let mailbox = &closing.0.mailbox;
         Ended::finish(session, heard, &mut |event| mailbox.post(event))
     });
-    while let Some(letters) = shared.mailbox.collect() {
+    while let Some(letters) = shared.mailbox.collect(LOOK_EVERY) {
         letters.events.iter().for_each(|event| front.show(event));
-        if let Some(status) = letters.status {
-            front.status(status);
+        let moment = moments.now(letters.status);
+        front.status(moment);
+        if let Some(advice) = moments.advice(&moment) {
+            front.advise(&advice);
         }
         if !front.is_wanted() {
             shared.is_unwanted.store(true, Ordering::Release);
@@ -79,28 +92,31 @@ pub fn listen(
 /// The engine's thread at work.
 struct Engine<'a> {
     session: &'a mut Session,
-    source: Source,
+    hearing: Hearing,
     shared: &'a Shared,
     recent: Recent,
+    /// How far the text of the running utterance has heard; `None` between utterances.
+    running: Option<SampleIndex>,
 }
 
-impl Engine<'_> {
+impl<'a> Engine<'a> {
+    fn new(session: &'a mut Session, hearing: Hearing, shared: &'a Shared) -> Self {
+        Self { session, hearing, shared, recent: Recent::default(), running: None }
+    }
+
     /// Hears everything. Returns why the audio is over.
     fn run(&mut self) -> Result<&'static str> {
-        let mut next = self.next(WAIT);
         loop {
-            // Asked before the block is heard: it has what was spoken before the key was pressed.
+            // Asked before the block is taken: it has what was spoken before the key was pressed.
             let is_last = interrupt::is_wanted() || self.shared.is_unwanted.load(Ordering::Acquire);
-            let Some(block) = next? else { return Ok("input") };
+            let Some(Heard { block, warnings }) = self.hearing.next(WAIT)? else { return Ok("input") };
+            for warning in warnings {
+                self.shared.mailbox.post(Event::Warning(Said::from(&warning)));
+            }
             self.take_note(&block);
-            if block.samples.is_empty() {
-                next = if is_last { Ok(None) } else { self.next(WAIT) };
-            } else {
+            if !block.samples.is_empty() {
                 let said = self.session.feed(&block.samples)?;
-                // What has arrived meanwhile says how late the text is, and is heard next, all at once.
-                next = self.next(Duration::ZERO);
-                let waiting = next.as_ref().ok().and_then(Option::as_ref).map_or(0, |block| block.samples.len() as u64);
-                self.tell(&block, &said, waiting);
+                self.tell(&block, &said);
             }
             if is_last {
                 return Ok("interrupt");
@@ -108,28 +124,22 @@ impl Engine<'_> {
         }
     }
 
-    /// Passes on what was said about a block while `waiting` more samples arrived.
-    fn tell(&mut self, block: &Block, said: &session::Said, waiting: u64) {
-        let captured = self.session.totals.heard + waiting;
-        let mut lag_ms = SampleIndex(waiting).milliseconds();
+    /// Passes on what was said about a block.
+    fn tell(&mut self, block: &Block, said: &session::Said) {
+        // What has arrived meanwhile says how late the text is, and is heard next, all at once.
+        let captured = SampleIndex(self.hearing.captured());
         for update in &said.updates {
+            self.running = matches!(update, Update::Partial(_)).then(|| covered(update));
             let event = self.session.event(update, captured, None);
-            lag_ms = captured.milliseconds().saturating_sub(covered(update).milliseconds());
             self.shared.mailbox.post(event);
         }
-        let peak = block.samples.iter().fold(0.0f32, |peak, sample| peak.max(sample.abs()));
-        let rtf = self.recent.add(said.took, block.samples.len());
-        let dropped_samples = self.session.totals.dropped_samples;
-        self.shared.mailbox.post_status(Status { peak, lag_ms, rtf, dropped_samples });
-    }
-
-    /// The next block, after what the source has to say about it.
-    fn next(&mut self, wait: Duration) -> Result<Option<Block>> {
-        let next = self.source.next(wait, usize::MAX);
-        for warning in self.source.warnings() {
-            self.shared.mailbox.post(Event::Warning(Said::from(&warning)));
-        }
-        next
+        let heard = self.session.totals.heard;
+        self.shared.mailbox.post_status(Status {
+            answered: self.running.unwrap_or(heard),
+            heard,
+            rtf: self.recent.add(said.took, block.samples.len()),
+            dropped_samples: self.session.totals.dropped_samples,
+        });
     }
 
     fn take_note(&mut self, block: &Block) {
@@ -138,6 +148,47 @@ impl Engine<'_> {
             self.session.dropped(block.dropped);
             self.shared.mailbox.post(Event::Dropped(Dropped::new(at, block.dropped)));
         }
+    }
+}
+
+/// How it goes at each moment, also while the engine is at work.
+struct Moments {
+    meter: Meter,
+    peak: f32,
+    /// How often the meter had nothing new.
+    silent: u32,
+    status: Status,
+    patience: Option<Duration>,
+    advised: bool,
+}
+
+impl Moments {
+    fn new(meter: Meter, patience: Option<Duration>) -> Self {
+        Self { meter, peak: 0.0, silent: 0, status: Status::default(), patience, advised: false }
+    }
+
+    /// Now, with the newest word of the engine, if there is one.
+    fn now(&mut self, status: Option<Status>) -> Moment {
+        self.status = status.unwrap_or(self.status);
+        let (captured, peak) = self.meter.read();
+        // Devices give their samples in blocks: a level holds until the next could have come.
+        self.silent = if peak.is_some() { 0 } else { self.silent + 1 };
+        self.peak = peak.unwrap_or(if self.silent > 5 { 0.0 } else { self.peak });
+        Moment {
+            peak: self.peak,
+            lag_ms: SampleIndex(captured.saturating_sub(self.status.answered.0)).milliseconds(),
+            rtf: self.status.rtf,
+            dropped_samples: self.status.dropped_samples,
+        }
+    }
+
+    /// What helps, once, where the model is too slow here.
+    fn advice(&mut self, moment: &Moment) -> Option<String> {
+        let is_late = self.patience.is_some_and(|patience| u128::from(moment.lag_ms) > patience.as_millis());
+        let is_slow = moment.rtf > 1.0 && self.status.heard.seconds() > RECENT_SECONDS;
+        let is_new = (is_late || is_slow) && !self.advised;
+        self.advised |= is_new;
+        is_new.then(|| totals::too_slow(moment.lag_ms, (moment.rtf > 0.0).then_some(moment.rtf)))
     }
 }
 
@@ -173,10 +224,11 @@ mod tests {
         let model = Model::open_demo(&options).expect("the demo model");
         let mut session = Session::open(&model, StreamOptions::default(), None).expect("a stream");
         let shared = Shared::default();
-        let heard = Engine { session: &mut session, source, shared: &shared, recent: Recent::default() }.run();
+        let heard = Engine::new(&mut session, Hearing::of(source), &shared).run();
         let ended = Ended::finish(session, heard, &mut |event| shared.mailbox.post(event));
         shared.mailbox.close();
-        let events = std::iter::from_fn(|| shared.mailbox.collect()).flat_map(|letters| letters.events).collect();
+        let events =
+            std::iter::from_fn(|| shared.mailbox.collect(Duration::ZERO)).flat_map(|letters| letters.events).collect();
         (events, ended.failures.into_iter().next().map_or(Ok("no failure"), Err))
     }
 

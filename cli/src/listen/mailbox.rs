@@ -2,15 +2,18 @@
 //! counts is kept.
 
 use super::events::{Dropped, Event};
+use qasr::units::SampleIndex;
 use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
-/// What a person sees of a run at one moment.
+/// How far the engine is.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Status {
-    /// Loudest sample of the last block.
-    pub peak: f32,
-    pub lag_ms: u64,
+    /// One past the last sample that the text accounts for.
+    pub answered: SampleIndex,
+    /// Samples given to the engine so far.
+    pub heard: SampleIndex,
     /// Time at work by audio time, over the last seconds.
     pub rtf: f64,
     pub dropped_samples: u64,
@@ -73,11 +76,11 @@ impl Mailbox {
         self.changed.notify_one();
     }
 
-    /// Waits for something and takes everything. `None`: closed and empty.
-    pub fn collect(&self) -> Option<Letters> {
+    /// Waits for something, but no longer than `wait`, and takes everything there is. `None`: closed and empty.
+    pub fn collect(&self, wait: Duration) -> Option<Letters> {
         let mut waiting = self.lock();
-        while !waiting.is_closed && waiting.kept.is_empty() && waiting.partial.is_none() && waiting.status.is_none() {
-            waiting = self.changed.wait(waiting).unwrap_or_else(PoisonError::into_inner);
+        if !waiting.is_closed && waiting.kept.is_empty() && waiting.partial.is_none() && waiting.status.is_none() {
+            waiting = self.changed.wait_timeout(waiting, wait).unwrap_or_else(PoisonError::into_inner).0;
         }
         let mut events: Vec<Event> = std::mem::take(&mut waiting.kept).into();
         events.extend(waiting.partial.take());
@@ -95,10 +98,9 @@ impl Mailbox {
 mod tests {
     use super::super::events::tests::{finished, partial};
     use super::*;
-    use qasr::units::SampleIndex;
 
     fn collected(mailbox: &Mailbox) -> Vec<String> {
-        let letters = mailbox.collect().expect("something");
+        let letters = mailbox.collect(Duration::ZERO).expect("something");
         letters
             .events
             .iter()
@@ -145,6 +147,6 @@ mod tests {
         mailbox.post(finished(0, "x"));
         mailbox.close();
         assert_eq!(collected(&mailbox), ["final 0 x"]);
-        assert!(mailbox.collect().is_none());
+        assert!(mailbox.collect(Duration::ZERO).is_none());
     }
 }

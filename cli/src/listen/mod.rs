@@ -6,13 +6,14 @@
 //!
 //! `args` is what can be typed, `sources` chooses the sound. `live` is for audio that does not wait, `drive` for
 //! recordings. `record` and `header` write a trace, `trace` reads it, `replay` compares. `screen` and `layout` are the terminal, `mailbox`
-//! lies between the engine and a front that may be slow.
+//! lies between the engine and a front that may be slow, `hearing` between a source and an engine that may be.
 
 pub mod args;
 mod drive;
 mod events;
 mod front;
 mod header;
+mod hearing;
 mod layout;
 mod live;
 mod mailbox;
@@ -49,11 +50,13 @@ pub fn run(args: &ListenArgs) -> Exit {
 fn listen(args: &ListenArgs, messages: &Messages) -> Result<Exit> {
     sources::check(args)?;
     let mut options = args.stream_options()?;
+    // Before the model: nobody should wait for a model in front of a microphone that is not there, and what is said while
+    // it opens is heard.
+    let sound = sources::open(args)?;
     let open = args.model.open(messages)?;
     let header = args.trace.as_ref().map(|_| Header::new(&args.model, &open, &options)).transpose()?;
     options.clock = Some(clock);
     crate::interrupt::install()?;
-    let sound = sources::open(args)?;
     let recorder = match (&args.trace, &header) {
         (Some(trace), Some(header)) => Some(Recorder::create(trace, header)?),
         _ => None,
@@ -65,7 +68,8 @@ fn listen(args: &ListenArgs, messages: &Messages) -> Result<Exit> {
         Sound::Live(source) => {
             let name = args.input.as_ref().map_or(source.name().into(), |input| input.to_string_lossy());
             messages.note(format_args!("listening to {name}; Ctrl-C ends"));
-            live::listen(move || Session::open(&model, options, recorder), ready, source, &mut front)
+            let open = move || Session::open(&model, options, recorder);
+            live::listen(open, ready, source, args.patience(), &mut front)
         }
         Sound::Recording(mut source) => {
             let mut session = Session::open(&model, options, recorder)?;
@@ -95,7 +99,7 @@ fn listen(args: &ListenArgs, messages: &Messages) -> Result<Exit> {
         }
     };
     let written = front.close();
-    Ok(ended.report(messages, written))
+    Ok(ended.report(args, messages, written))
 }
 
 fn ready(args: &ListenArgs, open: &OpenModel, sound: &Sound) -> Event {
@@ -166,13 +170,20 @@ impl Ended {
     }
 
     /// Says how it went, and the exit code for it.
-    fn report(self, messages: &Messages, written: Result<()>) -> Exit {
+    fn report(self, args: &ListenArgs, messages: &Messages, written: Result<()>) -> Exit {
         let mut tally = Tally::default();
         for error in self.failures.iter().chain(written.as_ref().err()) {
             tally.add(messages.failure(error));
         }
         if let Some(end) = &self.end {
             messages.note(totals::sentence(end));
+            if args.verbose {
+                messages.note(totals::details(end));
+            }
+            let is_late = args.patience().is_some_and(|patience| u128::from(end.largest_lag_ms) > patience.as_millis());
+            if args.is_live() && (is_late || end.rtf > Some(1.0)) {
+                messages.note(totals::too_slow(end.largest_lag_ms, end.rtf));
+            }
             tally.add(if end.complete { Exit::Success } else { Exit::Incomplete });
         }
         tally.exit()

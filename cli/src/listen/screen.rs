@@ -3,6 +3,9 @@
 //! Rows that consist of certain text only are written once and scroll away; the cursor never has to go back further
 //! than the screen is high. Each picture is one string for one write, which overwrites before it erases: no flicker.
 //! The last column stays empty, because terminals differ in what a full row does.
+//!
+//! When a terminal becomes narrower it breaks rows that do not fit any more, so what was drawn takes more rows than it
+//! did; rows that were ended stay apart when it becomes wider.
 
 use super::layout::{columns, printable, rows};
 use std::fmt::Write;
@@ -24,14 +27,14 @@ pub struct Size {
 pub struct Screen {
     /// Bytes of the utterance's text that stand in rows which will not be touched again.
     settled: usize,
-    /// Rows from the first that can be rewritten down to the cursor.
-    below: usize,
+    /// Columns used by each row that can be rewritten; the cursor is at the end of the last.
+    drawn: Vec<usize>,
 }
 
 impl Screen {
     /// The running utterance as it is now, and the status line.
     pub fn draw(&mut self, committed: &str, tentative: &str, status: Option<&str>, size: Size) -> String {
-        let mut picture = self.to_start();
+        let mut picture = self.to_start(size);
         let text = printable(committed) + &printable(tentative);
         let certain = printable(committed).len();
         let width = size.columns.saturating_sub(1).max(1);
@@ -42,20 +45,22 @@ impl Screen {
         // What does not fit on the screen is left out at the top: the newest words count.
         let room = size.rows.saturating_sub(usize::from(status.is_some())).max(1);
         open.drain(..open.len().saturating_sub(room));
+        self.drawn = open.iter().map(|row| wide(&rest[row.clone()])).collect();
         let mut lines: Vec<String> = open.into_iter().map(|row| styled(rest, row.start, row.end, certain)).collect();
         if let Some(status) = status {
-            lines.push(format!("{DIM}{}{PLAIN}", cut(&printable(status), width)));
+            let status = cut(&printable(status), width);
+            self.drawn.push(wide(&status));
+            lines.push(format!("{DIM}{status}{PLAIN}"));
         }
         picture += &lines.join(&format!("{ERASE_TO_END_OF_ROW}\r\n"));
         picture += ERASE_TO_END_OF_ROW;
         picture += ERASE_BELOW;
-        self.below = lines.len().saturating_sub(1);
         picture
     }
 
     /// The utterance is over: its text stays, the cursor is on the row below.
     pub fn finish(&mut self, text: &str, size: Size) -> String {
-        let mut picture = self.to_start();
+        let mut picture = self.to_start(size);
         let text = printable(text);
         let width = size.columns.saturating_sub(1).max(1);
         self.settle(&text, text.len(), width, &mut picture);
@@ -69,18 +74,20 @@ impl Screen {
     }
 
     /// Takes everything that can still change off the screen, so that something else can be written.
-    pub fn clear(&mut self) -> String {
-        let mut picture = self.to_start();
+    pub fn clear(&mut self, size: Size) -> String {
+        let mut picture = self.to_start(size);
         picture += ERASE_BELOW;
-        self.below = 0;
+        self.drawn.clear();
         picture
     }
 
-    /// Moves to the first row that can be rewritten.
-    fn to_start(&self) -> String {
-        match self.below {
+    /// Moves to the first row that can be rewritten, on a terminal that may have another size than when it was drawn.
+    fn to_start(&self, size: Size) -> String {
+        let width = size.columns.max(1);
+        let rows: usize = self.drawn.iter().map(|columns| columns.div_ceil(width).max(1)).sum();
+        match rows.saturating_sub(1).min(size.rows.saturating_sub(1)) {
             0 => "\r".to_owned(),
-            rows => format!("\r\x1b[{rows}A"),
+            up => format!("\r\x1b[{up}A"),
         }
     }
 
@@ -94,6 +101,11 @@ impl Screen {
         }
         self.settled += last.start;
     }
+}
+
+/// Columns of a text.
+fn wide(text: &str) -> usize {
+    text.chars().map(columns).sum()
 }
 
 /// A row of `text`, plain up to byte `certain` and dim behind it.
@@ -204,6 +216,29 @@ mod tests {
             }
         }
 
+        /// What terminals do: rows that are too wide are broken, and the cursor stays with its letter.
+        fn resize(&mut self, columns_now: usize) {
+            let mut rows = Vec::new();
+            for (number, row) in std::mem::take(&mut self.rows).into_iter().enumerate() {
+                let is_cursors = number == self.row;
+                let mut pieces: Vec<Vec<(char, bool)>> = vec![Vec::new()];
+                for letter in row {
+                    let used: usize = pieces.last().unwrap().iter().map(|(c, _)| columns(*c)).sum();
+                    if used + columns(letter.0) > columns_now {
+                        pieces.push(Vec::new());
+                    }
+                    pieces.last_mut().unwrap().push(letter);
+                }
+                rows.extend(pieces);
+                if is_cursors {
+                    self.row = rows.len() - 1;
+                    self.column = rows[self.row].iter().map(|(c, _)| columns(*c)).sum();
+                }
+            }
+            self.rows = rows;
+            self.size.columns = columns_now;
+        }
+
         fn text(&self) -> Vec<String> {
             self.rows.iter().map(|row| row.iter().map(|(letter, _)| letter).collect()).collect()
         }
@@ -253,7 +288,7 @@ mod tests {
                     assert_eq!(squeeze(&shown.replace("qasr: oh", "")), squeeze(&all), "{width} columns");
                 }
                 if end % 7 == 0 {
-                    terminal.take(&screen.clear());
+                    terminal.take(&screen.clear(terminal.size));
                     terminal.take("qasr: oh\r\n");
                 }
             }
@@ -261,6 +296,30 @@ mod tests {
             terminal.rows.retain(|row| !row.iter().map(|(c, _)| *c).collect::<String>().starts_with("qasr:"));
             assert_eq!(squeeze(&terminal.text().concat()), squeeze(text), "{width} columns");
             assert_eq!(terminal.dim_text(), "");
+        }
+    }
+
+    #[test]
+    fn a_terminal_that_changes_its_width_keeps_one_copy_of_the_text() {
+        let squeeze = |text: &str| text.split_whitespace().collect::<String>();
+        let text = "eight eight four zero three one seven six nine two five go stop yes no left right up ".repeat(2);
+        for status in [Some("[#####-----] -30 dB  0.3 s late  19x real time"), None] {
+            let mut terminal = Terminal::new(80, 24);
+            let mut screen = Screen::default();
+            terminal.take("a line that was finished before\r\n");
+            for (index, width) in [80, 40, 100, 30, 33, 100, 20, 80].into_iter().enumerate() {
+                terminal.resize(width);
+                // Some words are certain, more with each step, and the last ones change.
+                let certain = &text[..text.len() / 16 * index];
+                terminal.take(&screen.draw(certain, " maybe so", status, terminal.size));
+                let shown = terminal.text().concat();
+                let status = status.map_or(String::new(), |status| cut(status, width - 1));
+                let expected = format!("a line that was finished before{certain} maybe so{status}");
+                assert_eq!(squeeze(&shown), squeeze(&expected), "{width} columns");
+            }
+            terminal.resize(35);
+            terminal.take(&screen.finish(&text, terminal.size));
+            assert_eq!(squeeze(&terminal.text().concat()), squeeze(&format!("a line that was finished before{text}")));
         }
     }
 

@@ -57,23 +57,45 @@ impl Totals {
 
 /// The last event in one line for a person.
 pub fn sentence(end: &End) -> String {
-    let number = |value: Option<f64>| value.map_or("-".to_owned(), |value| format!("{value:.0}"));
+    let utterances = if end.finals == 1 { "utterance" } else { "utterances" };
+    let speed = end.rtf.filter(|rtf| *rtf > 0.0).map_or(String::new(), |rtf| format!(", {}", speed(rtf)));
+    let late = end.largest_lag_ms as f64 / 1000.0;
     let lost = match end.dropped_samples {
-        0 => "nothing dropped".to_owned(),
-        samples => format!("{:.2} s dropped", SampleIndex(samples).seconds()),
+        0 => String::new(),
+        samples => format!(", {:.2} s dropped", SampleIndex(samples).seconds()),
     };
+    format!("{:.1} s heard, {} {utterances}, text at most {late:.1} s late{speed}{lost}", end.audio, end.finals)
+}
+
+/// Audio time by time at work, in words.
+pub fn speed(rtf: f64) -> String {
+    match 1.0 / rtf {
+        fast @ 10.0.. => format!("{fast:.0}x real time"),
+        slow => format!("{slow:.1}x real time"),
+    }
+}
+
+/// The steps, for those who want to know.
+pub fn details(end: &End) -> String {
+    let number = |value: Option<f64>| value.map_or("-".to_owned(), |value| format!("{value:.0}"));
     format!(
-        "{:.2} s heard, {} utterances, {} steps (median {} ms, 95 % within {} ms), RTF {}, largest lag {} ms, {lost}, \
-         {} revisions refused{}",
-        end.audio,
-        end.finals,
+        "{} steps (median {} ms, 95 % within {} ms), {} left out, {} revisions refused{}",
         end.steps,
         number(end.median_step_ms),
         number(end.p95_step_ms),
-        end.rtf.map_or("-".to_owned(), |rtf| format!("{rtf:.3}")),
-        end.largest_lag_ms,
+        end.steps_left_out,
         end.revisions_refused,
         end.peak_rss_bytes.map_or(String::new(), |bytes| format!(", peak memory {} MiB", bytes >> 20)),
+    )
+}
+
+/// What to do where the text comes too late. `rtf` is the work for each second of audio, where it is known.
+pub fn too_slow(lag_ms: u64, rtf: Option<f64>) -> String {
+    let work = rtf.map_or(String::new(), |rtf| format!(", and a second of audio takes {rtf:.1} s of work"));
+    format!(
+        "this model is too slow on this machine: the text is {:.1} s late{work}; a smaller type (q4_0, balanced) or the \
+         smaller model helps, a longer --step too",
+        lag_ms as f64 / 1000.0
     )
 }
 
