@@ -155,7 +155,7 @@ impl Decoder {
         match &mut self.inner {
             Inner::Pcm => {
                 let Codec::Pcm { encoding, big_endian } = self.track.codec else { unreachable!("PCM decodes PCM") };
-                samples::decode_packet(encoding, big_endian, packet, out)?;
+                samples::decode_packet(encoding, big_endian, packet, out);
                 Ok((self.track.rate, self.track.channels as usize))
             }
             Inner::Opus(decoder) => decoder.decode(packet, out),

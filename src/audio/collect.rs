@@ -5,14 +5,14 @@
 //! ```
 //!
 //! A block is mixed, resampled and forgotten, so two hours of stereo at 48 kHz never exist at once. The result goes on
-//! to a queue while it is decoded, or is kept as a whole.
+//! to a sink while it is decoded, or is kept as a whole.
 
+use super::fault::Fault;
 use super::level::{self, Level};
-use super::live::Queue;
 use super::pcm::Pcm16k;
+use super::recording::{Channel, RawFormat, ReadOptions, Recording};
 use super::resample::Resampler;
 use super::timeline::{Missing, Placed, Timeline};
-use super::{Channel, Fault, RawFormat, ReadOptions, Recording};
 use crate::transcript::{Warning, WarningCode};
 use crate::units::{SAMPLE_RATE, SampleIndex};
 use std::sync::Arc;
@@ -81,12 +81,26 @@ impl Mean {
     }
 }
 
+/// Takes a recording while it is decoded.
+pub(crate) trait Sink: Send + Sync {
+    /// Where the first sample lies in the recording; before the first samples.
+    fn set_start(&self, start: SampleIndex);
+    /// Rate and channels of the source.
+    fn set_format(&self, format: RawFormat);
+    /// How many samples probably come in all.
+    fn expect(&self, samples: u64);
+    /// A warning about the recording.
+    fn warn(&self, warning: Warning);
+    /// The next samples. False when nobody wants them.
+    fn push(&self, samples: &[f32]) -> bool;
+}
+
 /// Where a collector's result goes.
-enum Sink {
+enum Destination {
     Whole(Vec<f32>),
-    Queue {
-        queue: Arc<Queue>,
-        /// Warnings that the queue has.
+    Sink {
+        sink: Arc<dyn Sink>,
+        /// Warnings that the sink has.
         passed_on: usize,
     },
 }
@@ -116,7 +130,7 @@ pub(crate) struct Collector {
     channel_energy: f64,
     warnings: Vec<Warning>,
     level: Level,
-    sink: Sink,
+    destination: Destination,
     /// Samples are wanted as they arrive, even a few at a time.
     live: bool,
     is_stream: bool,
@@ -125,7 +139,7 @@ pub(crate) struct Collector {
 impl Collector {
     /// Keeps the whole recording.
     pub(crate) fn new(name: &str, options: &ReadOptions) -> Self {
-        Self::with_sink(name, options, Sink::Whole(Vec::new()), Level::by_peak(level::OF_A_FILE))
+        Self::with(name, options, Destination::Whole(Vec::new()), Level::by_peak(level::OF_A_FILE))
     }
 
     /// The recording comes from where nobody can look ahead, maybe as slowly as it is spoken.
@@ -133,22 +147,22 @@ impl Collector {
         Self { level: Level::by_peak(level::OF_A_STREAM), is_stream: true, ..self }
     }
 
-    /// Hands a recording to `queue` while it is decoded, and keeps none of it.
-    pub(crate) fn queued(name: &str, options: &ReadOptions, queue: Arc<Queue>) -> Self {
-        Self::with_sink(name, options, Sink::Queue { queue, passed_on: 0 }, Level::by_peak(level::OF_A_FILE))
+    /// Hands a recording to `sink` while it is decoded, and keeps none of it.
+    pub(crate) fn passing_on(name: &str, options: &ReadOptions, sink: Arc<dyn Sink>) -> Self {
+        Self::with(name, options, Destination::Sink { sink, passed_on: 0 }, Level::by_peak(level::OF_A_FILE))
     }
 
-    /// Hands everything to `queue` as soon as it is decoded, without waiting for its level.
-    pub(crate) fn live(name: &str, queue: Arc<Queue>) -> Self {
-        let sink = Sink::Queue { queue, passed_on: 0 };
-        Self { live: true, ..Self::with_sink(name, &ReadOptions::default(), sink, Level::clipping()) }
+    /// Hands everything to `sink` as soon as it is decoded, without waiting for its level.
+    pub(crate) fn live(name: &str, sink: Arc<dyn Sink>) -> Self {
+        let destination = Destination::Sink { sink, passed_on: 0 };
+        Self { live: true, ..Self::with(name, &ReadOptions::default(), destination, Level::clipping()) }
     }
 
-    fn with_sink(name: &str, options: &ReadOptions, sink: Sink, level: Level) -> Self {
+    fn with(name: &str, options: &ReadOptions, destination: Destination, level: Level) -> Self {
         let skip = options.offset.map_or(0, samples_in);
         let start = SampleIndex(skip);
-        if let Sink::Queue { queue, .. } = &sink {
-            queue.set_start(start);
+        if let Destination::Sink { sink, .. } = &destination {
+            sink.set_start(start);
         }
         Self {
             name: name.to_owned(),
@@ -169,7 +183,7 @@ impl Collector {
             channel_energy: 0.0,
             warnings: Vec::new(),
             level,
-            sink,
+            destination,
             live: false,
             is_stream: false,
         }
@@ -182,10 +196,10 @@ impl Collector {
 
     /// How long the recording probably is, in seconds: a header's claim or an estimate, for progress alone.
     pub(crate) fn expect(&self, seconds: f64) {
-        if let Sink::Queue { queue, .. } = &self.sink {
+        if let Destination::Sink { sink, .. } = &self.destination {
             let before = self.skip as f64 / f64::from(SAMPLE_RATE);
             let wanted = (seconds - before).max(0.0) * f64::from(SAMPLE_RATE);
-            queue.expect((wanted as u64).min(self.wanted));
+            sink.expect((wanted as u64).min(self.wanted));
         }
     }
 
@@ -201,8 +215,8 @@ impl Collector {
             });
         }
         self.first.get_or_insert((rate, channels));
-        if let Sink::Queue { queue, .. } = &self.sink {
-            queue.set_format(RawFormat { rate, channels: channels as u16 });
+        if let Destination::Sink { sink, .. } = &self.destination {
+            sink.set_format(RawFormat { rate, channels: channels as u16 });
         }
         if rate != self.rate {
             if let Some(before) = self.resampler.take() {
@@ -237,8 +251,8 @@ impl Collector {
                 self.skip -= late - waited;
                 self.wanted = self.wanted.saturating_sub(waited);
                 self.start = self.start + waited;
-                if let Sink::Queue { queue, .. } = &self.sink {
-                    queue.set_start(self.start);
+                if let Destination::Sink { sink, .. } = &self.destination {
+                    sink.set_start(self.start);
                 }
                 Ok(self.wanted > 0)
             }
@@ -334,17 +348,17 @@ impl Collector {
         for (code, gap) in self.timeline.news(last || complete) {
             self.warn(code, gap);
         }
-        let wanted = match &mut self.sink {
-            Sink::Whole(whole) => {
+        let wanted = match &mut self.destination {
+            Destination::Whole(whole) => {
                 whole.append(&mut self.out);
                 true
             }
-            Sink::Queue { queue, passed_on } => {
+            Destination::Sink { sink, passed_on } => {
                 for warning in &self.warnings[*passed_on..] {
-                    queue.warn(warning.clone());
+                    sink.warn(warning.clone());
                 }
                 *passed_on = self.warnings.len();
-                queue.push(&self.out)
+                sink.push(&self.out)
             }
         };
         self.out.clear();
@@ -360,7 +374,7 @@ impl Collector {
         Ok(())
     }
 
-    /// Ends the recording. One that went to a queue is all there, and the recording is empty.
+    /// Ends the recording. One that went to a sink is all there, and the recording is empty.
     pub(crate) fn finish(mut self, format: &str) -> Result<Recording, Fault> {
         let Some((source_rate, channels)) = self.first else {
             return Err("holds no audio".to_owned());
@@ -387,9 +401,9 @@ impl Collector {
             );
         }
         self.deliver(true);
-        let pcm = match self.sink {
-            Sink::Whole(samples) => Pcm16k::new(samples).map_err(|e| e.to_string())?,
-            Sink::Queue { .. } => Pcm16k::default(),
+        let pcm = match self.destination {
+            Destination::Whole(samples) => Pcm16k::new(samples).map_err(|e| e.to_string())?,
+            Destination::Sink { .. } => Pcm16k::default(),
         };
         Ok(Recording {
             pcm,

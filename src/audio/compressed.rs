@@ -3,8 +3,10 @@
 use super::codec::{Decoder, Undecodable};
 use super::collect::Collector;
 use super::containers::{Demuxer, Track, choose};
+use super::fault::Fault;
+use super::ffmpeg;
+use super::recording::{Decoder as Wish, ReadOptions};
 use super::timeline::Missing;
-use super::{Decoder as Wish, Fault, ReadOptions, ffmpeg};
 use crate::transcript::WarningCode;
 
 /// Packets in a row that cannot be decoded before the first that can: what follows is not audio.

@@ -1,9 +1,9 @@
 //! The program `ffmpeg`, for what nothing here decodes, where the user allows it. It is run as it is found on the path,
 //! without a shell; it may open no file but the one that it is given, and nothing from a network.
 
-use super::Fault;
 use super::collect::Collector;
 use super::containers::Bytes;
+use super::fault::Fault;
 use super::samples::{Encoding, Layout, read_samples};
 use super::source::Source;
 use crate::transcript::WarningCode;

@@ -1,6 +1,6 @@
 //! Opus packets: `opus-rs`, whose output at 16 kHz equals libopus' to 1e-7.
 
-use super::Fault;
+use super::fault::Fault;
 use opus_rs::OpusDecoder;
 use opus_rs::multistream::{ChannelMappingTable, MultistreamDecoder};
 

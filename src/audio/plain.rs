@@ -1,8 +1,8 @@
 //! Two plain containers of the speech world: Sun/NeXT AU and NIST SPHERE. A header, then samples.
 
-use super::Fault;
 use super::collect::Collector;
 use super::containers::cut;
+use super::fault::Fault;
 use super::samples::{Encoding, Ended, Layout, read_full, read_samples, short_rest};
 use super::wav::bytes;
 use super::wav_format::encoding_name;
@@ -142,7 +142,7 @@ fn skip_header(source: &mut impl Read, length: u64, read: u64) -> Result<(), Fau
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::audio::Recording;
+    use crate::audio::recording::Recording;
 
     fn au(fields: [u32; 6], samples: &[u8]) -> Result<Recording, Fault> {
         let bytes: Vec<u8> = fields.iter().flat_map(|f| f.to_be_bytes()).chain(samples.iter().copied()).collect();

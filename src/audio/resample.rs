@@ -8,7 +8,7 @@
 //! Between 16 kHz and a rate that shares a reasonable divisor with it only a few phases of the filter occur. They are
 //! computed exactly, so that no interpolation error arises; any other rate interpolates between 512 phases.
 
-use super::Fault;
+use super::fault::Fault;
 use crate::units::SAMPLE_RATE;
 use audioadapter_buffers::direct::InterleavedSlice;
 use rubato::{Async, FixedAsync, Resampler as _, SincInterpolationParameters, SincInterpolationType, WindowFunction};

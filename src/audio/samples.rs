@@ -1,7 +1,7 @@
 //! Uncompressed samples: bytes in blocks to floats in [-1, 1].
 
-use super::Fault;
 use super::collect::Collector;
+use super::fault::Fault;
 use std::io::Read;
 
 /// Bytes read at a time, rounded down to whole frames.
@@ -108,12 +108,13 @@ pub(crate) fn read_samples(
                 // Upper bits means an empty lowest byte in every sample.
                 let low = *low_24.get_or_insert_with(|| block.chunks_exact(4).any(|s| s[0] != 0));
                 if low {
-                    through_hound(block, 1, 24, 4, &mut floats)?;
+                    // The fourth byte is the sign, or nothing: the lower three decide.
+                    floats.extend(block.chunks_exact(4).map(|sample| signed(&sample[..3])));
                 } else {
-                    through_hound(block, 1, 32, 4, &mut floats)?;
+                    decode(Encoding::Signed(4), block, &mut floats);
                 }
             }
-            encoding => decode(encoding, block, &mut floats)?,
+            encoding => decode(encoding, block, &mut floats),
         }
         let more = collector.push(&floats, channels)?;
         if carried > 0 && (ended || left == 0) {
@@ -137,19 +138,14 @@ pub(crate) fn short_rest(rate: u32, frame: usize) -> usize {
 }
 
 /// Decodes the whole samples of one packet.
-pub(crate) fn decode_packet(
-    encoding: Encoding,
-    big_endian: bool,
-    packet: &[u8],
-    out: &mut Vec<f32>,
-) -> Result<(), Fault> {
+pub(crate) fn decode_packet(encoding: Encoding, big_endian: bool, packet: &[u8], out: &mut Vec<f32>) {
     let whole = &packet[..packet.len() - packet.len() % encoding.bytes()];
     if !big_endian {
         return decode(encoding, whole, out);
     }
     let mut swapped = whole.to_vec();
     swapped.chunks_exact_mut(encoding.bytes()).for_each(<[u8]>::reverse);
-    decode(encoding, &swapped, out)
+    decode(encoding, &swapped, out);
 }
 
 /// Fills `buffer` as far as the source reaches.
@@ -177,62 +173,25 @@ fn read_some(source: &mut dyn Read, buffer: &mut [u8]) -> Result<usize, Fault> {
 }
 
 /// Decodes whole little-endian samples.
-fn decode(encoding: Encoding, bytes: &[u8], out: &mut Vec<f32>) -> Result<(), Fault> {
+fn decode(encoding: Encoding, bytes: &[u8], out: &mut Vec<f32>) {
     match encoding {
-        Encoding::Unsigned8 => through_hound(bytes, 1, 8, 1, out)?,
-        Encoding::Signed(width @ 2..=4) => through_hound(bytes, 1, u16::from(width) * 8, width.into(), out)?,
-        Encoding::Float32 => through_hound(bytes, 3, 32, 4, out)?,
-        Encoding::Signed(width) => {
-            // hound knows neither one signed byte nor more than four: sign-extend from the top of an i64.
-            let width = usize::from(width);
-            out.extend(bytes.chunks_exact(width).map(|sample| {
-                let mut wide = [0u8; 8];
-                wide[8 - width..].copy_from_slice(sample);
-                (i64::from_le_bytes(wide) as f64 / 9_223_372_036_854_775_808.0) as f32
-            }));
-        }
-        Encoding::Signed24In4 => through_hound(bytes, 1, 32, 4, out)?,
+        Encoding::Unsigned8 => out.extend(bytes.iter().map(|&sample| (f32::from(sample) - 128.0) / 128.0)),
+        Encoding::Signed(width) => out.extend(bytes.chunks_exact(usize::from(width)).map(signed)),
+        Encoding::Signed24In4 => out.extend(bytes.chunks_exact(4).map(signed)),
+        Encoding::Float32 => out.extend(bytes.as_chunks::<4>().0.iter().map(|sample| f32::from_le_bytes(*sample))),
         Encoding::Float64 => {
             out.extend(bytes.as_chunks::<8>().0.iter().map(|sample| f64::from_le_bytes(*sample) as f32))
         }
         Encoding::MuLaw => out.extend(bytes.iter().map(|&code| mu_law(code))),
         Encoding::ALaw => out.extend(bytes.iter().map(|&code| a_law(code))),
     }
-    Ok(())
 }
 
-/// Lets `hound` read one block: the samples get a clean mono header of their own, so that whatever was odd about the
-/// real one (sizes, order, padding, byte order) has been dealt with before hound sees anything.
-fn through_hound(bytes: &[u8], tag: u16, bits: u16, width: u16, out: &mut Vec<f32>) -> Result<(), Fault> {
-    let mut header = Vec::with_capacity(44);
-    header.extend_from_slice(b"RIFF");
-    header.extend_from_slice(&(bytes.len() as u32 + 36).to_le_bytes());
-    header.extend_from_slice(b"WAVEfmt \x10\0\0\0");
-    for field in [tag, 1] {
-        header.extend_from_slice(&field.to_le_bytes());
-    }
-    for field in [16_000, 16_000 * u32::from(width)] {
-        header.extend_from_slice(&field.to_le_bytes());
-    }
-    for field in [width, bits] {
-        header.extend_from_slice(&field.to_le_bytes());
-    }
-    header.extend_from_slice(b"data");
-    header.extend_from_slice(&(bytes.len() as u32).to_le_bytes());
-
-    let fault = |e: hound::Error| format!("cannot be decoded: {e}");
-    let mut reader = hound::WavReader::new(header.as_slice().chain(bytes)).map_err(fault)?;
-    if tag == 3 {
-        for sample in reader.samples::<f32>() {
-            out.push(sample.map_err(fault)?);
-        }
-    } else {
-        let scale = 1.0 / (1u64 << (bits - 1)) as f32;
-        for sample in reader.samples::<i32>() {
-            out.push(sample.map_err(fault)? as f32 * scale);
-        }
-    }
-    Ok(())
+/// A little-endian integer of up to eight bytes as a fraction of full scale.
+fn signed(sample: &[u8]) -> f32 {
+    let mut wide = [0u8; 8];
+    wide[8 - sample.len()..].copy_from_slice(sample);
+    (i64::from_le_bytes(wide) as f64 / 9_223_372_036_854_775_808.0) as f32
 }
 
 /// ITU-T G.711, mu-law: sign, 3 bits of exponent, 4 of mantissa, all inverted; 14 bits of range.
@@ -260,7 +219,7 @@ mod tests {
 
     fn decoded(encoding: Encoding, bytes: &[u8]) -> Vec<f32> {
         let mut out = Vec::new();
-        decode(encoding, bytes, &mut out).expect("decodable");
+        decode(encoding, bytes, &mut out);
         out
     }
 

@@ -2,8 +2,11 @@
 
 use super::codec::Decoder as TrackDecoder;
 use super::containers::choose;
+use super::decode::{Opened, begin_path, open};
+use super::recording::{Decoder, ReadOptions};
 use super::sniff::Kind;
-use super::{Decoder, Opened, ReadOptions, Source, begin_path, ffmpeg, open, plain, sniff, wav};
+use super::source::Source;
+use super::{ffmpeg, plain, sniff, wav};
 use crate::error::{Error, Result};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
@@ -103,7 +106,7 @@ fn look(source: Source, prefix: &[u8], options: &ReadOptions) -> std::result::Re
             let seconds =
                 length.map(|length| length.saturating_sub(start) as f64 / frame / f64::from(layout.rate.max(1)));
             let track = AudioTrack {
-                codec: super::Codec::Pcm { encoding: layout.encoding, big_endian: layout.big_endian }.name(),
+                codec: super::codec::Codec::Pcm { encoding: layout.encoding, big_endian: layout.big_endian }.name(),
                 rate: layout.rate,
                 channels: layout.channels.into(),
                 language: String::new(),

@@ -1,10 +1,10 @@
 //! The wave family: RIFF, big-endian RIFX, RF64/BW64 and Sony's Wave64.
 //!
 //! The walk over the chunks is our own, because real headers are cut, streamed (sizes unknown), unfinished (sizes 0),
-//! of 64 bits, or in an odd order; the samples themselves go through `hound` (see [`super::samples`]).
+//! of 64 bits, or in an odd order; the samples themselves are decoded by [`super::samples`].
 
-use super::Fault;
 use super::collect::Collector;
+use super::fault::Fault;
 use super::samples::{Ended, Layout, read_full, read_samples};
 use super::wav_format::{Inside, encoding_name, inside, tag_name};
 use std::io::{Cursor, Read};
@@ -359,7 +359,7 @@ fn printable(id: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::audio::Recording;
+    use crate::audio::recording::Recording;
     use crate::transcript::WarningCode;
 
     fn decoded(bytes: &[u8]) -> Result<Recording, Fault> {

@@ -1,7 +1,7 @@
 //! What a wave file's format chunk says about the samples.
 
-use super::Fault;
 use super::codec::Adpcm;
+use super::fault::Fault;
 use super::samples::{Encoding, Layout, short_rest};
 
 /// The rest of the extensible format's names for ordinary format tags.

@@ -7,7 +7,7 @@ use crate::units::HOP;
 use std::ops::Range;
 
 /// Samples taken from a block at a time, so that a recording of 20 minutes is not copied as a whole.
-const BITE: usize = 100 * HOP;
+const PIECE: usize = 100 * HOP;
 
 /// Log10 energies of 128 bands per mel frame, *before* normalization.
 ///
@@ -56,8 +56,8 @@ impl MelEnergies {
     pub fn append(&mut self, block: &[f32]) {
         assert!(!self.finished, "MelEnergies: append after finish; start a new MelEnergies for new audio");
         self.energies.reserve(block.len() / HOP * BANDS);
-        for bite in block.chunks(BITE) {
-            self.append_bite(bite);
+        for piece in block.chunks(PIECE) {
+            self.append_piece(piece);
         }
     }
 
@@ -120,10 +120,10 @@ impl MelEnergies {
         LogMel::from_energies(self.energies(range), peak)
     }
 
-    fn append_bite(&mut self, bite: &[f32]) {
+    fn append_piece(&mut self, piece: &[f32]) {
         let mirrored = self.heard > TOO_SHORT;
-        self.heard += bite.len();
-        self.pending.extend_from_slice(bite);
+        self.heard += piece.len();
+        self.pending.extend_from_slice(piece);
         if self.heard <= TOO_SHORT {
             return;
         }

@@ -5,7 +5,7 @@
 //!        ─ windows of 8 chunks: layers × (attention, MLP) ─ LN ─ proj1 ─ GELU ─ proj2   104 rows per window
 //! ```
 //!
-//! Attention never leaves its window (spec section 4.2), so a window is computed by itself, without a mask, and the
+//! Attention never leaves its window (docs/MODEL.md, section 2), so a window is computed by itself, without a mask, and the
 //! memory needed does not grow with the recording.
 
 use super::config::{CHUNK_FRAMES, EncoderConfig, MEL_BINS, WINDOW_CHUNKS, encoder_tokens};

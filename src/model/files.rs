@@ -40,7 +40,7 @@ impl ModelFiles {
         // Types of one encoder, or a single one: the decoder's width would not choose between them.
         let is_one_width = named.windows(2).all(|pair| pair[0].1 == pair[1].1);
         if is_one_width
-            && let [encoder] = likest(named.iter().map(|(path, _)| path.clone()).collect(), &decoder).as_slice()
+            && let [encoder] = most_alike(named.iter().map(|(path, _)| path.clone()).collect(), &decoder).as_slice()
         {
             return Ok(Self { encoder: encoder.clone(), decoder });
         }
@@ -51,7 +51,7 @@ impl ModelFiles {
             unreadable.extend(more);
             fitting = of_width(others, width);
         }
-        match likest(fitting, &decoder).as_slice() {
+        match most_alike(fitting, &decoder).as_slice() {
             [encoder] => Ok(Self { decoder, encoder: encoder.clone() }),
             [] if !unreadable.is_empty() => Err(refuse_unreadable(
                 &unreadable,
@@ -210,7 +210,7 @@ fn of_width(encoders: Vec<(PathBuf, Option<u32>)>, width: Option<u32>) -> Vec<Pa
 }
 
 /// Those whose names are most like the decoder's.
-fn likest(mut encoders: Vec<PathBuf>, decoder: &Path) -> Vec<PathBuf> {
+fn most_alike(mut encoders: Vec<PathBuf>, decoder: &Path) -> Vec<PathBuf> {
     let best = encoders.iter().map(|path| likeness(path, decoder)).max().unwrap_or(0);
     encoders.retain(|path| likeness(path, decoder) == best);
     encoders
@@ -236,7 +236,7 @@ mod tests {
     use qasr_format::schema::Arch;
 
     #[test]
-    fn the_encoder_of_the_same_name_and_type_is_the_likest() {
+    fn the_encoder_of_the_same_name_and_type_is_the_most_alike() {
         let decoder = Path::new("/m/Qwen3-ASR-0.6B-q8_0.gguf");
         let like = |name: &str| likeness(Path::new(name), decoder);
         assert!(like("mmproj-Qwen3-ASR-0.6B-q8_0.gguf") > like("mmproj-Qwen3-ASR-0.6B-f16.gguf"));

@@ -60,7 +60,7 @@ pub struct Recognized {
 }
 
 impl Recognized {
-    /// No text, of which nobody knows whether it is all.
+    /// An empty result marked incomplete, used when the model failed.
     pub(crate) fn nothing() -> Self {
         Self {
             tokens: Vec::new(),
@@ -180,12 +180,12 @@ impl Recognizer {
         if filled.len() <= mel::TOO_SHORT {
             return Ok(Recognized { complete: true, cost, ..Recognized::nothing() });
         }
-        // The zeros behind a piece are not what it goes on with: what is computed with them is kept apart.
-        let mut apart = Windows::after(self.windows.carried_peak());
+        // The utterance does not go on with the zeros that fill it up: rows computed with them are not kept.
+        let mut filled_up = Windows::after(self.windows.carried_peak());
         let windows = match &filled {
             Cow::Owned(_) => {
-                self.windows.hear(audio);
-                &mut apart
+                self.windows.append(audio);
+                &mut filled_up
             }
             Cow::Borrowed(_) => &mut self.windows,
         };

@@ -15,7 +15,7 @@ use crate::options::Options;
 use std::ops::Range;
 
 /// Something computed from finished frames, and what it depends on besides them.
-struct Kept<T> {
+struct Cached<T> {
     value: T,
     /// The peak that the frames were clamped against.
     peak: f32,
@@ -23,7 +23,7 @@ struct Kept<T> {
     lowest: f32,
 }
 
-impl<T> Kept<T> {
+impl<T> Cached<T> {
     fn stands(&self, peak: f32) -> bool {
         is_same_under(self.lowest, self.peak, peak)
     }
@@ -36,9 +36,9 @@ pub(super) struct Windows {
     /// The loudest energy of the audio before, as far as it still counts.
     carried_peak: Option<f32>,
     /// Finished windows, from the first on.
-    windows: Vec<Kept<EncodedWindow>>,
+    windows: Vec<Cached<EncodedWindow>>,
     /// Finished chunks from `first_chunk` on: those of the window that is not finished.
-    chunks: Vec<Kept<ChunkRows>>,
+    chunks: Vec<Cached<ChunkRows>>,
     first_chunk: usize,
 }
 
@@ -69,7 +69,7 @@ impl Windows {
         cost: &mut StepCost,
         watch: &mut Stopwatch,
     ) -> Result<AudioEmbeddings> {
-        let (frames, peak) = self.hear(audio);
+        let (frames, peak) = self.append(audio);
         cost.mel += watch.lap();
         let Options { reuse, cancel, watch: watched, .. } = options;
         let finished = self.energies.frames();
@@ -94,7 +94,7 @@ impl Windows {
                 cost.chunks_convolved += 1;
                 if let Some(place) = place.filter(|place| is_finished && *place <= self.chunks.len()) {
                     self.chunks.truncate(place);
-                    self.chunks.push(Kept { value: value.clone(), peak, lowest: lowest(energies) });
+                    self.chunks.push(Cached { value: value.clone(), peak, lowest: lowest(energies) });
                 }
                 Ok(value)
             };
@@ -104,7 +104,7 @@ impl Windows {
             if window.len() == WINDOW_FRAMES && window.end <= finished {
                 let lowest = lowest(&frames[window.start * BANDS..window.end * BANDS]);
                 self.windows.truncate(index);
-                self.windows.push(Kept { value, peak, lowest });
+                self.windows.push(Cached { value, peak, lowest });
                 self.first_chunk = window.end / CHUNK_FRAMES;
                 self.chunks.clear();
             }
@@ -114,7 +114,7 @@ impl Windows {
     }
 
     /// Takes `audio` as [`Windows::encode`] does: energies of all frames, the one at the mirrored end included, and their peak.
-    pub(super) fn hear(&mut self, audio: &[f32]) -> (Vec<f32>, f32) {
+    pub(super) fn append(&mut self, audio: &[f32]) -> (Vec<f32>, f32) {
         if audio.len() < self.energies.samples() {
             // Finished windows of the shorter utterance are the same; a chunk that reaches over its end is not.
             self.energies = MelEnergies::new();

@@ -1,4 +1,4 @@
-//! The official package's streaming rule (spec section 9), for comparison: the text of the last step, but for its last
+//! The official package's streaming rule (docs/STREAMING.md), for comparison: the text of the last step, but for its last
 //! tokens, is forced on the next one.
 
 use crate::error::Result;

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! context text, language ─ prompt ─▶ ids before the audio rows, ids after them
-//! generated ids ─ Detokenizer ─▶ raw text ─ answer (with repetition, language) ─▶ language, text
+//! generated ids ─ Tokenizer ─▶ raw text ─ answer (with repetition, language) ─▶ language, text
 //! ```
 //!
 //! No token id is written in this room. Every control token is looked up by its text in the vocabulary of the
@@ -10,7 +10,6 @@
 
 pub mod answer;
 mod byte_alphabet;
-mod detokenizer;
 pub mod joining;
 pub mod language;
 mod piece_table;
@@ -21,7 +20,6 @@ mod tokenizer;
 mod words;
 
 pub use answer::Answer;
-pub use detokenizer::Detokenizer;
 pub use language::Language;
 pub use prompt::{ControlTokens, Prompt};
 pub use tokenizer::{Tokenizer, Vocabulary};

@@ -46,16 +46,6 @@ impl ControlTokens {
             asr_text: tokenizer.special("<asr_text>")?,
         })
     }
-
-    /// The ids that end generation: the one the model file names (`<|im_end|>` if it names none) and
-    /// `<|endoftext|>`.
-    pub fn end_tokens(&self, named_in_file: Option<u32>) -> Vec<u32> {
-        let mut ends = vec![named_in_file.unwrap_or(self.im_end)];
-        if !ends.contains(&self.end_of_text) {
-            ends.push(self.end_of_text);
-        }
-        ends
-    }
 }
 
 /// The ids on both sides of the audio embeddings.
@@ -115,23 +105,6 @@ impl Prompt {
 mod tests {
     use super::super::tokenizer::{Tokenizer, Vocabulary};
     use super::*;
-
-    #[test]
-    fn both_end_tokens_are_given_once() {
-        let control = ControlTokens {
-            im_start: 1,
-            im_end: 2,
-            end_of_text: 3,
-            audio_start: 4,
-            audio_end: 5,
-            audio_pad: 6,
-            asr_text: 7,
-        };
-        assert_eq!(control.end_tokens(Some(2)), [2, 3]);
-        assert_eq!(control.end_tokens(Some(3)), [3]);
-        assert_eq!(control.end_tokens(None), [2, 3]);
-        assert_eq!(control.end_tokens(Some(9)), [9, 3]);
-    }
 
     /// With a vocabulary of bytes the prompt can be read off its ids.
     #[test]

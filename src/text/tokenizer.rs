@@ -1,7 +1,6 @@
 //! The vocabulary of a model file, both ways: text → ids and ids → bytes.
 
 use super::byte_alphabet::append_bytes;
-use super::detokenizer::Detokenizer;
 use super::piece_table::PieceTable;
 use super::words::{BytePairs, Merges, WordEncoder, WordSplitter};
 use crate::error::{Error, Result};
@@ -159,11 +158,6 @@ impl Tokenizer {
         all.filter(|((_, kind), _)| **kind == TokenKind::Normal).map(|((id, _), bytes)| (id, bytes))
     }
 
-    /// Number of ids, unused ones included.
-    pub fn token_count(&self) -> usize {
-        self.kinds.len()
-    }
-
     /// The ids of plain text, after NFC, with Qwen's own word pattern. The text of a control token inside it is
     /// plain text too and never becomes one.
     ///
@@ -231,20 +225,18 @@ impl Tokenizer {
     /// six `<|fim_…|>`, repository and file tokens, which the official tokenizer does not call special. Bytes that are
     /// not UTF-8 become U+FFFD as in the official package's decoding.
     pub fn decode(&self, ids: &[u32]) -> String {
-        let mut detokenizer = Detokenizer::new(self);
-        let mut text: String = ids.iter().map(|&id| detokenizer.push(id)).collect();
-        text.push_str(&detokenizer.finish());
-        text
+        let bytes: Vec<u8> = ids.iter().flat_map(|&id| self.bytes(id)).copied().collect();
+        String::from_utf8_lossy(&bytes).into_owned()
     }
 
     /// The bytes of one token; empty for control tokens (not for the six that are shown), unused and unknown ids.
-    pub(super) fn bytes(&self, id: u32) -> &[u8] {
+    fn bytes(&self, id: u32) -> &[u8] {
         usize::try_from(id).ok().and_then(|index| self.pieces.get(index)).unwrap_or_default()
     }
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+mod tests {
     use super::super::byte_alphabet::text_of;
     use super::*;
     use crate::error::ErrorKind;
@@ -262,7 +254,7 @@ pub(super) mod tests {
         Vocabulary { tokens, token_types, merges: merges.iter().map(|&merge| merge.to_owned()).collect() }
     }
 
-    pub(in super::super) fn byte_tokenizer(merges: &[&str]) -> Tokenizer {
+    fn byte_tokenizer(merges: &[&str]) -> Tokenizer {
         Tokenizer::new(byte_vocabulary(merges)).unwrap()
     }
 

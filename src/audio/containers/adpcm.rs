@@ -1,8 +1,8 @@
 //! ADPCM in a wave file: blocks of one size.
 
 use super::{Demuxer, Packet, Track, cut};
-use crate::audio::Fault;
 use crate::audio::codec::{Adpcm as Kind, Codec};
+use crate::audio::fault::Fault;
 use crate::audio::samples::read_full;
 use crate::audio::source::Source;
 use crate::audio::wav::Data;

@@ -1,6 +1,6 @@
 //! A source as bytes with positions: a file that can be read anywhere, or a stream that only goes on.
 
-use crate::audio::Fault;
+use crate::audio::fault::Fault;
 use crate::audio::source::{Source, Spooled};
 use std::io::{Cursor, ErrorKind, Read, Seek, SeekFrom};
 

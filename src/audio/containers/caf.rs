@@ -2,9 +2,9 @@
 //! a table of them, which often comes after the data.
 
 use super::{Bytes, Demuxer, LONGEST_PACKET, Packet, Track, cut};
-use crate::audio::Fault;
 use crate::audio::aac;
 use crate::audio::codec::{Adpcm, Codec};
+use crate::audio::fault::Fault;
 use crate::audio::samples::{Encoding, short_rest};
 use crate::audio::source::Source;
 use std::collections::VecDeque;

@@ -2,8 +2,8 @@
 //! other programs' tags may stand before and after them.
 
 use super::{Bytes, Demuxer, Packet, Track, cut};
-use crate::audio::Fault;
 use crate::audio::codec::Codec;
+use crate::audio::fault::Fault;
 use crate::audio::source::Source;
 
 /// Headers with pictures have some MB.

@@ -2,8 +2,8 @@
 //! wrong.
 
 use super::{Bytes, Demuxer, Packet, Track, cut};
-use crate::audio::Fault;
 use crate::audio::codec::{Adpcm, Codec};
+use crate::audio::fault::Fault;
 use crate::audio::samples::{Encoding, short_rest};
 use crate::audio::source::Source;
 

@@ -2,9 +2,9 @@
 //! element that makes sense.
 
 use super::{Bytes, Demuxer, LONGEST_PACKET, Packet, Track, cut};
-use crate::audio::Fault;
 use crate::audio::aac;
 use crate::audio::codec::{Adpcm, Codec};
+use crate::audio::fault::Fault;
 use crate::audio::opus;
 use crate::audio::samples::Encoding;
 use crate::audio::source::Source;

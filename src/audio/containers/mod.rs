@@ -19,10 +19,10 @@ pub(crate) use bytes::Bytes;
 pub(crate) use flac::Flac;
 pub(crate) use tracks::choose;
 
-use super::Fault;
 use super::codec::Codec;
 use super::sniff::Kind;
 use super::source::Source;
+use crate::audio::fault::Fault;
 
 /// Longer packets do not exist; a longer claim is damage.
 pub(crate) const LONGEST_PACKET: u64 = 16 << 20;

@@ -2,8 +2,8 @@
 
 use super::mp4_boxes::{Edit, Slice, Table, Trak, audio_tracks};
 use super::{Bytes, Demuxer, LONGEST_PACKET, Packet, Track, cut};
-use crate::audio::Fault;
 use crate::audio::codec::Codec;
+use crate::audio::fault::Fault;
 use crate::audio::opus;
 use crate::audio::source::Source;
 use std::collections::VecDeque;

@@ -3,9 +3,9 @@
 //! encoder has put around the recording.
 
 use super::{Bytes, Demuxer, Packet, Track, cut};
-use crate::audio::Fault;
 use crate::audio::aac;
 use crate::audio::codec::Codec;
+use crate::audio::fault::Fault;
 use crate::audio::source::Source;
 use std::collections::VecDeque;
 

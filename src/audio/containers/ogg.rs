@@ -2,7 +2,7 @@
 
 use super::ogg_packets::Mapping;
 use super::{Bytes, Demuxer, LONGEST_PACKET, Packet, Track};
-use crate::audio::Fault;
+use crate::audio::fault::Fault;
 use crate::audio::source::Source;
 use std::collections::VecDeque;
 

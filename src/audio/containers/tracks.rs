@@ -1,8 +1,8 @@
 //! Which of several audio tracks is taken, and how they are listed.
 
 use super::Track;
-use crate::audio::Fault;
 use crate::audio::codec::{Decoder as TrackDecoder, Undecodable};
+use crate::audio::fault::Fault;
 
 /// The track that is taken.
 #[derive(Debug, PartialEq)]

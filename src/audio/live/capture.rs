@@ -1,7 +1,7 @@
 //! A microphone through `cpal`: its callback feeds a [`super::ring`], and nothing else.
 
 use super::{Alarm, Device, Feeder, Source, ring};
-use crate::audio::RawFormat;
+use crate::audio::recording::RawFormat;
 use crate::error::{Error, Result};
 use cpal::traits::{DeviceTrait, HostTrait, StreamTrait};
 use cpal::{BufferSize, Data, ErrorKind, FromSample, SampleFormat, SizedSample, SupportedBufferSize};

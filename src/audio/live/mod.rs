@@ -18,15 +18,13 @@ mod reader;
 mod replay;
 mod ring;
 
-pub(crate) use queue::Queue;
-
 pub use microphone::{Device, HAS_MICROPHONE, devices, microphone};
 pub(crate) use reader::recording;
 pub use reader::stream;
 pub use replay::replay;
 pub use ring::{Alarm, Feeder, ring};
 
-use super::RawFormat;
+use super::recording::RawFormat;
 use crate::error::Result;
 use crate::transcript::Warning;
 use crate::units::SampleIndex;

@@ -2,7 +2,9 @@
 //! whose reader waits holds its own writer up, so that nothing is ever lost.
 
 use super::Block;
-use crate::audio::{Fault, RawFormat};
+use crate::audio::collect::Sink;
+use crate::audio::fault::Fault;
+use crate::audio::recording::RawFormat;
 use crate::transcript::Warning;
 use crate::units::{SAMPLE_RATE, SampleIndex};
 use std::collections::VecDeque;
@@ -14,7 +16,7 @@ use std::time::{Duration, Instant};
 const ROOM: usize = 30 * SAMPLE_RATE as usize;
 
 #[derive(Default)]
-pub(crate) struct Queue {
+pub(super) struct Queue {
     state: Mutex<State>,
     arrived: Condvar,
     taken: Condvar,
@@ -40,21 +42,12 @@ impl Queue {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) fn set_format(&self, format: RawFormat) {
-        self.state().format.get_or_insert(format);
-    }
-
     /// Waits for the first samples, or the end.
     pub(super) fn wait_for_samples(&self) {
         let mut state = self.state();
         while state.samples.is_empty() && state.end.is_none() {
             state = self.arrived.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
-    }
-
-    /// To be called before the first samples are pushed.
-    pub(crate) fn set_start(&self, start: SampleIndex) {
-        self.state().start = start;
     }
 
     pub(super) fn start(&self) -> SampleIndex {
@@ -65,33 +58,12 @@ impl Queue {
         self.state().format
     }
 
-    pub(crate) fn expect(&self, samples: u64) {
-        self.state().expected = Some(samples);
-    }
-
     pub(super) fn expected(&self) -> Option<u64> {
         self.state().expected
     }
 
-    pub(crate) fn warn(&self, warning: Warning) {
-        self.state().warnings.push(warning);
-    }
-
     pub(super) fn warnings(&self) -> Vec<Warning> {
         std::mem::take(&mut self.state().warnings)
-    }
-
-    /// Appends samples, after waiting until there is room. False: nobody wants them.
-    pub(crate) fn push(&self, samples: &[f32]) -> bool {
-        let mut state = self.state();
-        while state.samples.len() >= ROOM && !state.closed {
-            state = self.taken.wait(state).unwrap_or_else(PoisonError::into_inner);
-        }
-        if !state.closed && !samples.is_empty() {
-            state.samples.extend(samples);
-            self.arrived.notify_one();
-        }
-        !state.closed
     }
 
     /// Nothing more will be pushed.
@@ -129,6 +101,37 @@ impl Queue {
             };
             state = self.arrived.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
         }
+    }
+}
+
+impl Sink for Queue {
+    fn set_format(&self, format: RawFormat) {
+        self.state().format.get_or_insert(format);
+    }
+
+    fn set_start(&self, start: SampleIndex) {
+        self.state().start = start;
+    }
+
+    fn expect(&self, samples: u64) {
+        self.state().expected = Some(samples);
+    }
+
+    fn warn(&self, warning: Warning) {
+        self.state().warnings.push(warning);
+    }
+
+    /// Waits until there is room.
+    fn push(&self, samples: &[f32]) -> bool {
+        let mut state = self.state();
+        while state.samples.len() >= ROOM && !state.closed {
+            state = self.taken.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+        if !state.closed && !samples.is_empty() {
+            state.samples.extend(samples);
+            self.arrived.notify_one();
+        }
+        !state.closed
     }
 }
 

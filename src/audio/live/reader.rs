@@ -4,8 +4,12 @@
 use super::queue::Queue;
 use super::{Block, Inner, Source};
 use crate::audio::collect::Collector;
+use crate::audio::decode::decode;
+use crate::audio::fault::Fault;
+use crate::audio::recording::{RawFormat, ReadOptions};
 use crate::audio::sniff::{Kind, sniff};
-use crate::audio::{self, Fault, RawFormat, ReadOptions, wav};
+use crate::audio::source::Source as Bytes;
+use crate::audio::wav;
 use crate::error::{Error, Result};
 use crate::transcript::Warning;
 use crate::units::SampleIndex;
@@ -25,7 +29,7 @@ const TEXT: usize = 512;
 const PAUSE: Duration = Duration::from_millis(5);
 
 /// Starts to read audio from `source`: with `raw`, headerless signed 16-bit little-endian samples; without, whatever
-/// [`audio::read_stream`] reads. WAV needs no more than its header to begin, and lengths in it that are 0, a
+/// [`crate::audio::read_stream`] reads. WAV needs no more than its header to begin, and lengths in it that are 0, a
 /// placeholder or too small do not end it: as long as samples come, it goes on.
 ///
 /// Returns at once; a source that turns out to be no audio is an error of [`Source::next`]. A live stream has no peak
@@ -46,11 +50,11 @@ pub fn stream(source: impl Read + Send + 'static, name: &str, raw: Option<RawFor
 ///
 /// # Errors
 /// As [`stream`].
-pub(crate) fn recording(source: audio::Source, prefix: Vec<u8>, name: &str, options: ReadOptions) -> Result<Source> {
+pub(crate) fn recording(source: Bytes, prefix: Vec<u8>, name: &str, options: ReadOptions) -> Result<Source> {
     let called = name.to_owned();
     reader(name, move |queue| {
-        let mut collector = source.collector(Collector::queued(&called, &options, queue.clone()));
-        finish(audio::decode(source, &prefix, &options, &mut collector), collector)
+        let mut collector = source.collector(Collector::passing_on(&called, &options, queue.clone()));
+        finish(decode(source, &prefix, &options, &mut collector), collector)
     })
 }
 
@@ -131,8 +135,8 @@ fn read(
     }
     let mut collector = Collector::live(name, queue.clone());
     let options = ReadOptions { raw, ..Default::default() };
-    let whole = audio::Source::Stream(Box::new(Cursor::new(prefix.clone()).chain(source)));
-    finish(audio::decode(whole, &prefix, &options, &mut collector), collector)
+    let whole = Bytes::Stream(Box::new(Cursor::new(prefix.clone()).chain(source)));
+    finish(decode(whole, &prefix, &options, &mut collector), collector)
 }
 
 /// True when more bytes would not change what the stream is taken for.

@@ -1,7 +1,7 @@
 //! A recording that is already in memory, as if it were being spoken now.
 
 use super::{Block, Inner, Source};
-use crate::audio::Pcm16k;
+use crate::audio::pcm::Pcm16k;
 use crate::units::{SAMPLE_RATE, SampleIndex};
 use std::time::{Duration, Instant};
 

@@ -3,9 +3,10 @@
 
 use super::{Block, Inner, Source};
 use crate::audio::collect::{Mean, check_format};
+use crate::audio::fault::Fault;
 use crate::audio::level::Level;
+use crate::audio::recording::RawFormat;
 use crate::audio::resample::Resampler;
-use crate::audio::{Fault, RawFormat};
 use crate::error::{Error, Result};
 use crate::transcript::{Warning, WarningCode};
 use crate::units::SAMPLE_RATE;
@@ -52,7 +53,7 @@ pub fn ring(name: &str, format: RawFormat, seconds: u32) -> Result<(Feeder, Sour
         dropped: 0,
         ended: false,
         warnings: Vec::new(),
-        overruns_told: false,
+        is_overrun_reported: false,
         level: Level::clipping(),
         device: None,
     };
@@ -171,7 +172,7 @@ pub(super) struct Ring {
     /// The feeder ended, and all is told.
     ended: bool,
     warnings: Vec<Warning>,
-    overruns_told: bool,
+    is_overrun_reported: bool,
     level: Level,
     /// What must live as long as the ring: a device's stream.
     device: Option<Box<dyn Any + Send>>,
@@ -240,12 +241,12 @@ impl Ring {
                     return Ok(false);
                 }
                 let _ = self.gaps.pop();
-                self.tell(gap.map_or(0, |gap| gap.frames));
+                self.note_missing(gap.map_or(0, |gap| gap.frames));
                 self.resampler = resampler(self.format.rate)?;
             } else if over {
                 self.flush()?;
                 if self.ready.is_empty() {
-                    self.tell(self.shared.lost.load(Ordering::Acquire));
+                    self.note_missing(self.shared.lost.load(Ordering::Acquire));
                     self.ended = true;
                 }
                 return Ok(self.ended);
@@ -293,7 +294,7 @@ impl Ring {
     }
 
     /// Notes that frames are missing here. Rounded so that positions stay right to the sample, however many gaps.
-    fn tell(&mut self, frames: u64) {
+    fn note_missing(&mut self, frames: u64) {
         self.lost += frames;
         let position = u128::from(self.read + self.lost) * u128::from(SAMPLE_RATE) / u128::from(self.format.rate);
         let dropped = if frames == 0 { 0 } else { (position as u64).saturating_sub(self.timeline) };
@@ -302,13 +303,13 @@ impl Ring {
     }
 
     fn look_for_overruns(&mut self) {
-        if !self.overruns_told && self.shared.overruns.load(Ordering::Relaxed) > 0 {
-            self.overruns_told = true;
+        if !self.is_overrun_reported && self.shared.overruns.load(Ordering::Relaxed) > 0 {
+            self.is_overrun_reported = true;
             self.warnings.push(Warning {
                 code: WarningCode::DeviceOverrun,
                 message: format!(
                     "{}: the device lost audio before this program got it, so words may be missing; close other \
-                     programs that load the machine (told once)",
+                     programs that load the machine (reported once)",
                     self.name
                 ),
             });

@@ -7,11 +7,13 @@ mod parse;
 mod read;
 #[cfg(test)]
 mod rejections;
+mod tensor;
 mod value;
 mod write;
 
 pub use error::GgufError;
-pub use read::{Gguf, TensorInfo};
+pub use read::Gguf;
+pub use tensor::TensorInfo;
 pub use value::Value;
 pub use write::{Header, PlannedTensor};
 

@@ -5,7 +5,7 @@ use std::io::Read;
 use std::path::Path;
 
 use super::error::DAMAGED;
-use super::read::TensorInfo;
+use super::tensor::TensorInfo;
 use super::value::code;
 use super::{GgufError, MAX_DIMS, MAX_TENSOR_NAME, Value};
 use crate::types::GgmlType;

@@ -10,42 +10,12 @@ use std::path::{Path, PathBuf};
 
 use super::error::DAMAGED;
 use super::parse::Reader;
+use super::tensor::TensorInfo;
 use super::{ALIGNMENT_KEY, DEFAULT_ALIGNMENT, GgufError, MAGIC, Value, align_up};
 use crate::pointer;
-use crate::types::GgmlType;
 
 /// Largest alignment accepted.
 const MAX_ALIGNMENT: u32 = 1 << 20;
-
-/// One tensor of a file: name, type, shape, and the place of its data.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TensorInfo {
-    pub name: String,
-    /// Sizes, the fastest-running first (ggml's order): a matrix of `rows` × `cols` is `[cols, rows]`. One to four.
-    pub dims: Vec<u64>,
-    pub kind: GgmlType,
-    /// Where the data starts, in bytes from the start of the file.
-    pub offset: u64,
-    /// Length of the data in bytes.
-    pub bytes: u64,
-}
-
-impl TensorInfo {
-    /// Number of values.
-    pub fn values(&self) -> u64 {
-        self.dims.iter().product()
-    }
-
-    /// Values per row: the first size.
-    pub fn row_len(&self) -> u64 {
-        self.dims.first().copied().unwrap_or(1)
-    }
-
-    /// Number of rows: the product of the other sizes.
-    pub fn rows(&self) -> u64 {
-        self.dims.iter().skip(1).product()
-    }
-}
 
 /// The header of a GGUF file that was checked against the file's length. Holds no tensor data.
 #[derive(Debug)]

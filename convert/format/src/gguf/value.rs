@@ -5,6 +5,7 @@ use std::fmt;
 /// One value of the header.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
+#[allow(missing_docs)] // Each is the type that its name says; a plural is an array.
 pub enum Value {
     U8(u8),
     I8(i8),

@@ -10,9 +10,11 @@ use crate::types::GgmlType;
 /// A tensor to be written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PlannedTensor {
+    /// Its name.
     pub name: String,
     /// Fastest-running size first, as in [`super::TensorInfo`].
     pub dims: Vec<u64>,
+    /// Its type.
     pub kind: GgmlType,
 }
 
