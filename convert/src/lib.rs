@@ -4,6 +4,8 @@
 //! at a time, read back, compared with the checkpoint, and only then given their names ([`convert`]).
 //! Memory is a few strips, whatever the size of the checkpoint. [`inspect`] prints what a file holds.
 
+#![warn(missing_docs)]
+
 mod checkpoint;
 mod config;
 pub mod distance;

@@ -6,10 +6,13 @@ use std::fs;
 /// The machine, in words.
 #[derive(Debug, Clone, Serialize)]
 pub struct Machine {
+    /// Its processor.
     pub processor: String,
     /// Cores that this process may use.
     pub cores: String,
+    /// The operating system.
     pub system: String,
+    /// How much memory it has.
     pub memory: String,
 }
 

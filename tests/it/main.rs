@@ -6,6 +6,7 @@ mod optional;
 mod signals;
 
 mod endpoint;
+mod examples;
 mod formats;
 mod live_ring;
 mod live_sources;

@@ -3,6 +3,8 @@
 //! columns of a matrix matter ([`imatrix`]); also what stands for a file that was not fetched ([`mod@pointer`]). Standard
 //! library only.
 
+#![warn(missing_docs)]
+
 pub mod gguf;
 pub mod imatrix;
 pub mod pointer;

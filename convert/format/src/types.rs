@@ -50,15 +50,25 @@ const TABLE: &[Row] = &[
 ];
 
 impl GgmlType {
+    /// 32-bit floats.
     pub const F32: Self = Self(0);
+    /// 16-bit floats, IEEE 754.
     pub const F16: Self = Self(1);
+    /// 4 bits, blocks of 32 with one scale.
     pub const Q4_0: Self = Self(2);
+    /// 5 bits, blocks of 32 with one scale.
     pub const Q5_0: Self = Self(6);
+    /// 8 bits, blocks of 32 with one scale.
     pub const Q8_0: Self = Self(8);
+    /// 4 bits, blocks of 256 in 8 parts, each with a scale and a minimum.
     pub const Q4_K: Self = Self(12);
+    /// 5 bits, blocks of 256 in 8 parts, each with a scale and a minimum.
     pub const Q5_K: Self = Self(13);
+    /// 6 bits, blocks of 256 in 16 parts, each with a scale.
     pub const Q6_K: Self = Self(14);
+    /// 4 bits on an uneven grid, blocks of 32 with one scale.
     pub const IQ4_NL: Self = Self(20);
+    /// 16-bit floats with the exponent of 32-bit ones.
     pub const BF16: Self = Self(30);
 
     /// The type with this number in a GGUF file, or `None` for a number that no known type has.

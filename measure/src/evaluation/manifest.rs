@@ -38,9 +38,11 @@ pub struct Entry {
 /// Recordings, in order, each there and listed once.
 #[derive(Debug, Clone)]
 pub struct Manifest {
+    /// The file.
     pub path: PathBuf,
     /// Of the manifest itself.
     pub identity: FileIdentity,
+    /// Its recordings, in order.
     pub entries: Vec<Entry>,
 }
 

@@ -17,6 +17,7 @@ pub struct FileResult {
     pub file: String,
     /// Of the recording; all zero where it could not be read.
     pub identity: FileIdentity,
+    /// Of the entry.
     pub category: Option<String>,
     /// Why there is no text. Everything below is empty then, except what the manifest says.
     pub failure: Option<Failure>,
@@ -48,8 +49,11 @@ pub struct FileResult {
     pub complete: bool,
     /// Codes of the transcript's warnings.
     pub warnings: Vec<WarningCode>,
+    /// Where the time went.
     pub times: StageTimes,
+    /// Audio tokens that went through the decoder.
     pub audio_tokens: usize,
+    /// Tokens generated.
     pub new_tokens: usize,
 }
 
@@ -58,6 +62,7 @@ pub struct FileResult {
 pub struct Failure {
     /// The model is at fault, not the recording.
     pub is_of_model: bool,
+    /// One sentence.
     pub message: String,
 }
 
@@ -72,9 +77,13 @@ impl Failure {
 pub struct StageTimes {
     /// Reading, decoding and resampling the recording.
     pub audio_ms: f64,
+    /// Features.
     pub mel_ms: f64,
+    /// Audio encoder.
     pub encode_ms: f64,
+    /// Prompt through the decoder.
     pub prefill_ms: f64,
+    /// Token by token.
     pub decode_ms: f64,
     /// From opening the recording to its text: all of the above, and finding the utterances.
     pub wall_ms: f64,

@@ -8,7 +8,9 @@ use std::collections::{BTreeMap, HashMap};
 /// Errors over files, the rate and how sure it is.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Score {
+    /// Recordings with a truth.
     pub files: usize,
+    /// Errors over all of them.
     pub errors: Errors,
     /// Errors per unit of the truth; `None` when nobody says anything.
     pub rate: Option<f64>,
@@ -19,7 +21,9 @@ pub struct Score {
 /// How many of how many.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Share {
+    /// How many.
     pub count: usize,
+    /// Of how many.
     pub of: usize,
 }
 
@@ -34,6 +38,7 @@ impl Share {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Group {
+    /// Recordings.
     pub files: usize,
     /// Could not be read, or the model gave no numbers.
     pub failed: usize,
@@ -49,6 +54,7 @@ pub struct Group {
     pub cer: Option<f64>,
     /// The model named the language that the manifest names, where both name one.
     pub language_agreement: Share,
+    /// Texts in which the model repeated itself.
     pub loops: Share,
     /// No word where words were said.
     pub missing: Share,
@@ -56,6 +62,7 @@ pub struct Group {
     pub invented: Share,
     /// Texts cut by the limit of new tokens.
     pub incomplete: Share,
+    /// Tokens generated.
     pub new_tokens: usize,
     /// From opening each recording to its text, summed.
     pub wall_seconds: f64,
@@ -67,13 +74,16 @@ pub struct Group {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Summary {
+    /// All recordings.
     pub all: Group,
     /// By code.
     pub languages: BTreeMap<String, Group>,
+    /// By name.
     pub categories: BTreeMap<String, Group>,
 }
 
 impl Summary {
+    /// Of these results.
     pub fn new(results: &[FileResult]) -> Self {
         Self {
             all: Group::new(results),
@@ -97,6 +107,7 @@ fn by_name<'a>(
 }
 
 impl Group {
+    /// Of these results.
     pub fn new<'a>(results: impl IntoIterator<Item = &'a FileResult>) -> Self {
         let results: Vec<&FileResult> = results.into_iter().collect();
         let read: Vec<&FileResult> = results.iter().copied().filter(|result| result.failure.is_none()).collect();

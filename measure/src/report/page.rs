@@ -8,6 +8,7 @@ use std::fmt::Write;
 pub struct Page {
     title: String,
     subtitle: String,
+    /// Everything after the title.
     pub body: Content,
     data: Vec<(String, String)>,
 }

@@ -15,7 +15,12 @@ pub enum Edit {
     /// It was heard.
     Same(String),
     /// Another was heard.
-    Substituted { truth: String, heard: String },
+    Substituted {
+        /// What was said.
+        truth: String,
+        /// What was heard.
+        heard: String,
+    },
     /// It was heard, but not said.
     Inserted(String),
     /// It was said, but not heard.

@@ -23,7 +23,9 @@ impl Default for Bootstrap {
 /// Where an error rate lies with 95 % confidence (percentiles 2.5 and 97.5). Rates, not percent.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Interval {
+    /// The lower end.
     pub low: f64,
+    /// The upper end.
     pub high: f64,
 }
 

@@ -20,8 +20,11 @@ use unicode_normalization::char::is_combining_mark;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Normalizer {
+    /// `none`.
     None,
+    /// `basic`.
     Basic,
+    /// `english`.
     English,
 }
 

@@ -7,17 +7,25 @@ pub mod tensors;
 
 /// Keys both files have.
 pub mod general {
+    /// Name of the architecture (string): an [`Arch`](super::Arch), or that of an [encoder](super::encoder::ARCHITECTURE).
     pub const ARCHITECTURE: &str = "general.architecture";
     /// [`TYPE_MODEL`] or [`TYPE_MMPROJ`].
     pub const TYPE: &str = "general.type";
+    /// Name of the model (string).
     pub const NAME: &str = "general.name";
+    /// Number of parameters in words, "0.6B" (string).
     pub const SIZE_LABEL: &str = "general.size_label";
+    /// Licence of the checkpoint (string).
     pub const LICENSE: &str = "general.license";
     /// llama.cpp's number for the recipe (a label for people, see [`super::file_type`]).
     pub const FILE_TYPE: &str = "general.file_type";
+    /// [`QUANTIZATION_VERSION`](super::QUANTIZATION_VERSION) (u32).
     pub const QUANTIZATION_VERSION: &str = "general.quantization_version";
+    /// Sampling temperature that llama.cpp takes by default (f32).
     pub const SAMPLING_TEMP: &str = "general.sampling.temp";
+    /// Value of [`TYPE`] in a decoder file.
     pub const TYPE_MODEL: &str = "model";
+    /// Value of [`TYPE`] in an encoder file.
     pub const TYPE_MMPROJ: &str = "mmproj";
 }
 
@@ -29,7 +37,9 @@ pub const QUANTIZATION_VERSION: u32 = 2;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum Arch {
     #[default]
+    /// `qwen3`: what we write.
     Qwen3,
+    /// `qwen3vl`: what llama.cpp's own converter writes.
     Qwen3Vl,
 }
 
@@ -55,15 +65,25 @@ impl Arch {
 
 /// Keys of the decoder file, after the architecture's prefix ([`Arch::key`]).
 pub mod decoder {
+    /// Layers (u32).
     pub const BLOCK_COUNT: &str = "block_count";
+    /// Positions that the model was made for (u32).
     pub const CONTEXT_LENGTH: &str = "context_length";
+    /// Values per row, the width (u32).
     pub const EMBEDDING_LENGTH: &str = "embedding_length";
+    /// Values between the matrices of a feed-forward block (u32).
     pub const FEED_FORWARD_LENGTH: &str = "feed_forward_length";
+    /// Attention heads of queries (u32).
     pub const HEAD_COUNT: &str = "attention.head_count";
+    /// Attention heads of keys and values (u32).
     pub const HEAD_COUNT_KV: &str = "attention.head_count_kv";
+    /// Added to the mean square in every norm (f32).
     pub const RMS_EPSILON: &str = "attention.layer_norm_rms_epsilon";
+    /// Values of a key per head (u32).
     pub const KEY_LENGTH: &str = "attention.key_length";
+    /// Values of a value per head (u32).
     pub const VALUE_LENGTH: &str = "attention.value_length";
+    /// Base of the rotary position frequencies (f32).
     pub const ROPE_FREQ_BASE: &str = "rope.freq_base";
     /// Four i32; `qwen3vl` only.
     pub const ROPE_SECTIONS: &str = "rope.dimension_sections";
@@ -77,22 +97,35 @@ pub mod tokenizer {
     pub const MODEL: &str = "tokenizer.ggml.model";
     /// Always "qwen2": how text is cut before merging.
     pub const PRE: &str = "tokenizer.ggml.pre";
+    /// Text of every token by id (string array).
     pub const TOKENS: &str = "tokenizer.ggml.tokens";
+    /// Kind of every token by id (i32 array), see [`token_type`](super::token_type).
     pub const TOKEN_TYPE: &str = "tokenizer.ggml.token_type";
+    /// Merges, the first to be applied first (string array, each "left right").
     pub const MERGES: &str = "tokenizer.ggml.merges";
+    /// Id of the token that begins a text (u32).
     pub const BOS: &str = "tokenizer.ggml.bos_token_id";
+    /// Id of the token that ends a text (u32).
     pub const EOS: &str = "tokenizer.ggml.eos_token_id";
+    /// Whether [`BOS`] is put before every text (bool).
     pub const ADD_BOS: &str = "tokenizer.ggml.add_bos_token";
+    /// Template of a conversation in Jinja (string).
     pub const CHAT_TEMPLATE: &str = "tokenizer.chat_template";
+    /// Value of [`MODEL`].
     pub const MODEL_VALUE: &str = "gpt2";
+    /// Value of [`PRE`].
     pub const PRE_VALUE: &str = "qwen2";
 }
 
 /// Kinds of vocabulary rows, values of [`tokenizer::TOKEN_TYPE`].
 pub mod token_type {
+    /// Bytes of text.
     pub const NORMAL: i32 = 1;
+    /// Structure of a conversation, without text.
     pub const CONTROL: i32 = 3;
+    /// Added by the model's authors, with text: `<asr_text>`.
     pub const USER_DEFINED: i32 = 4;
+    /// A row of the table without meaning.
     pub const UNUSED: i32 = 5;
 }
 
@@ -100,19 +133,27 @@ pub mod token_type {
 pub mod encoder {
     /// Value of [`super::general::ARCHITECTURE`].
     pub const ARCHITECTURE: &str = "clip";
+    /// Whether there is an audio encoder (bool).
     pub const HAS_AUDIO: &str = "clip.has_audio_encoder";
     /// Kind of projector, where current files say it.
     pub const PROJECTOR_TYPE: &str = "clip.audio.projector_type";
     /// The same in files of older or single-purpose writers.
     pub const PROJECTOR_TYPE_PLAIN: &str = "clip.projector_type";
+    /// Value of [`PROJECTOR_TYPE`] for Qwen3-ASR.
     pub const PROJECTOR_VALUE: &str = "qwen3a";
     /// Decoder width.
     pub const PROJECTION_DIM: &str = "clip.audio.projection_dim";
+    /// Values per row inside the encoder, its width (u32).
     pub const EMBEDDING_LENGTH: &str = "clip.audio.embedding_length";
+    /// Values between the matrices of a feed-forward block (u32).
     pub const FEED_FORWARD_LENGTH: &str = "clip.audio.feed_forward_length";
+    /// Layers (u32).
     pub const BLOCK_COUNT: &str = "clip.audio.block_count";
+    /// Attention heads (u32).
     pub const HEAD_COUNT: &str = "clip.audio.attention.head_count";
+    /// Added to the variance in every norm (f32).
     pub const LAYER_NORM_EPSILON: &str = "clip.audio.attention.layer_norm_epsilon";
+    /// Values per mel frame (u32).
     pub const MEL_BINS: &str = "clip.audio.num_mel_bins";
     /// The official model's: its config does not carry it.
     pub const LAYER_NORM_EPSILON_VALUE: f32 = 1e-5;

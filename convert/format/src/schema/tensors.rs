@@ -2,23 +2,36 @@
 //!
 //! Shapes are in ggml's order, fastest-running size first: a linear layer from `n_in` to `n_out` is `[n_in, n_out]`.
 
+/// Embedding of every token, `[width, vocabulary]`.
 pub const TOKEN_EMBD: &str = "token_embd.weight";
 /// Present only when the output head differs from the embedding table.
 pub const OUTPUT: &str = "output.weight";
+/// Norm after the last layer, `[width]`.
 pub const OUTPUT_NORM: &str = "output_norm.weight";
 
 /// Parts of a decoder layer, for [`decoder_layer`]. All have a weight and no bias.
 pub mod decoder_part {
+    /// Norm before the attention.
     pub const ATTN_NORM: &str = "attn_norm";
+    /// Queries.
     pub const ATTN_Q: &str = "attn_q";
+    /// Keys.
     pub const ATTN_K: &str = "attn_k";
+    /// Values.
     pub const ATTN_V: &str = "attn_v";
+    /// From the heads back to the width.
     pub const ATTN_OUTPUT: &str = "attn_output";
+    /// Norm of the queries, head by head.
     pub const ATTN_Q_NORM: &str = "attn_q_norm";
+    /// Norm of the keys, head by head.
     pub const ATTN_K_NORM: &str = "attn_k_norm";
+    /// Norm before the feed-forward block.
     pub const FFN_NORM: &str = "ffn_norm";
+    /// Gate of the feed-forward block.
     pub const FFN_GATE: &str = "ffn_gate";
+    /// Widens in the feed-forward block.
     pub const FFN_UP: &str = "ffn_up";
+    /// Narrows in the feed-forward block.
     pub const FFN_DOWN: &str = "ffn_down";
 }
 
@@ -31,30 +44,44 @@ pub fn decoder_layer(layer: usize, part: &str) -> String {
 pub const POSITION_EMBD: &str = "a.position_embd.weight";
 /// Rows llama.cpp's files give the table; the encoder uses the first 13.
 pub const POSITION_ROWS: u64 = 1500;
+/// From the convolutions to the width, without a bias.
 pub const CONV_OUT: &str = "a.conv_out.weight";
 
 /// Parts of the encoder outside its layers that have a weight and a bias; see [`encoder_part`].
 pub const CONV: [&str; 3] = ["a.conv2d.1", "a.conv2d.2", "a.conv2d.3"];
+/// Norm after the last layer.
 pub const POST_LN: &str = "a.post_ln";
+/// First matrix of the projector.
 pub const PROJ1: &str = "mm.a.mlp.1";
+/// Second matrix of the projector, to the decoder width.
 pub const PROJ2: &str = "mm.a.mlp.2";
 
 /// Parts of an encoder layer, for [`encoder_layer`]. All have a weight and a bias.
 pub mod encoder_layer_part {
+    /// Norm before the attention.
     pub const LN1: &str = "ln1";
+    /// Norm before the feed-forward block.
     pub const LN2: &str = "ln2";
+    /// Queries.
     pub const ATTN_Q: &str = "attn_q";
+    /// Keys.
     pub const ATTN_K: &str = "attn_k";
+    /// Values.
     pub const ATTN_V: &str = "attn_v";
+    /// From the heads back to the width.
     pub const ATTN_OUT: &str = "attn_out";
+    /// Widens in the feed-forward block.
     pub const FFN_UP: &str = "ffn_up";
+    /// Narrows in the feed-forward block.
     pub const FFN_DOWN: &str = "ffn_down";
 }
 
 /// Weight or bias of a part.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Which {
+    /// The matrix, or the factors of a norm.
     Weight,
+    /// What is added.
     Bias,
 }
 
@@ -81,22 +108,34 @@ pub fn encoder_part(part: &str, which: Which) -> String {
 /// The sizes that determine every tensor of a decoder file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DecoderSizes {
+    /// Layers.
     pub layers: usize,
+    /// Values per row.
     pub width: u64,
+    /// Values between the matrices of a feed-forward block.
     pub feed_forward: u64,
+    /// Attention heads of queries.
     pub heads: u64,
+    /// Attention heads of keys and values.
     pub kv_heads: u64,
+    /// Values per head.
     pub head_width: u64,
+    /// Tokens.
     pub vocabulary: u64,
 }
 
 /// The sizes that determine every tensor of an mmproj file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct EncoderSizes {
+    /// Layers.
     pub layers: usize,
+    /// Values per row.
     pub width: u64,
+    /// Values between the matrices of a feed-forward block.
     pub feed_forward: u64,
+    /// Values per mel frame.
     pub mel_bins: u64,
+    /// Channels of every convolution.
     pub conv_channels: u64,
     /// Decoder width.
     pub projection: u64,

@@ -11,7 +11,9 @@ const TOP: i32 = 60;
 /// A bar from zero to its value.
 #[derive(Debug, Clone)]
 pub struct Bar {
+    /// Under the bar.
     pub name: String,
+    /// Its height.
     pub value: f64,
     /// Ends of the interval that the value is known to lie in, where there is one.
     pub interval: Option<(f64, f64)>,

@@ -8,6 +8,7 @@ use super::scale::Axis;
 /// A line with a name. A point that cannot be shown interrupts it.
 #[derive(Debug, Clone)]
 pub struct Series {
+    /// In the legend.
     pub name: String,
     /// x and y, in the order in which they are joined.
     pub points: Vec<(f64, f64)>,

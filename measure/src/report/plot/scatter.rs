@@ -8,8 +8,11 @@ use super::scale::Axis;
 /// A point with a name.
 #[derive(Debug, Clone)]
 pub struct Point {
+    /// Beside the point.
     pub name: String,
+    /// On the horizontal axis.
     pub x: f64,
+    /// On the vertical axis.
     pub y: f64,
     /// Ends of the interval that `y` is known to lie in, where there is one.
     pub interval: Option<(f64, f64)>,
