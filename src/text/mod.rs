@@ -10,6 +10,7 @@
 
 pub mod answer;
 mod byte_alphabet;
+mod detokenizer;
 pub mod joining;
 pub mod language;
 mod piece_table;
@@ -20,6 +21,7 @@ mod tokenizer;
 mod words;
 
 pub use answer::Answer;
+pub use detokenizer::Detokenizer;
 pub use language::Language;
 pub use prompt::{ControlTokens, Prompt};
 pub use tokenizer::{Tokenizer, Vocabulary};

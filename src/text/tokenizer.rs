@@ -230,13 +230,13 @@ impl Tokenizer {
     }
 
     /// The bytes of one token; empty for control tokens (not for the six that are shown), unused and unknown ids.
-    fn bytes(&self, id: u32) -> &[u8] {
+    pub(super) fn bytes(&self, id: u32) -> &[u8] {
         usize::try_from(id).ok().and_then(|index| self.pieces.get(index)).unwrap_or_default()
     }
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::super::byte_alphabet::text_of;
     use super::*;
     use crate::error::ErrorKind;
@@ -254,7 +254,7 @@ mod tests {
         Vocabulary { tokens, token_types, merges: merges.iter().map(|&merge| merge.to_owned()).collect() }
     }
 
-    fn byte_tokenizer(merges: &[&str]) -> Tokenizer {
+    pub(crate) fn byte_tokenizer(merges: &[&str]) -> Tokenizer {
         Tokenizer::new(byte_vocabulary(merges)).unwrap()
     }
 
