@@ -112,8 +112,8 @@ impl Line {
     fn draw(&mut self) {
         let Some(work) = self.work.as_mut().filter(|_| self.is_wanted) else { return };
         // Where the system does not say, what terminals have had since there were any.
-        let width = terminal_size::terminal_size_of(io::stderr()).map_or(80, |(width, _)| width.0).max(1);
-        let line = work.line(width.into());
+        let width = terminal_size::terminal_size_of(io::stderr()).map(|(width, _)| width.0).filter(|width| *width > 0);
+        let line = work.line(width.unwrap_or(80).into());
         if line != self.shown {
             let mut stderr = io::stderr().lock();
             let _ = write!(stderr, "\r\x1b[K{line}").and_then(|()| stderr.flush());
