@@ -42,7 +42,7 @@ fn what_is_wrong_with_a_models_place_ends_with_the_flag_that_helps() {
 fn what_does_not_fit_ends_with_the_flags_that_help() {
     // Three tokens each, more than the demo model has positions.
     let context = "龘".repeat(30_000);
-    is_refused(&["--context", &context], 2, "; shorten --context or lower --segment-seconds");
+    is_refused(&["-m", "demo", "--context", &context], 2, "; shorten --context or lower --segment-seconds");
 }
 
 #[test]
@@ -50,7 +50,7 @@ fn warnings_end_with_the_flag_that_helps_also_in_json_and_live() {
     let scratch = Scratch::new("remedies-warnings");
     let silence = scratch.write("silence.wav", &wav(&[0; 32_000]));
     let no_speech = "no speech was found, so nothing was transcribed; --vad off transcribes everything";
-    let run = qasr(&["transcribe", "-np", &silence, "-ojson", "-of", &scratch.path("s")]).succeeds();
+    let run = qasr(&["transcribe", "-np", "-m", "demo", &silence, "-ojson", "-of", &scratch.path("s")]).succeeds();
     assert!(run.stderr.contains(no_speech), "{}", run.stderr);
     let json: serde_json::Value = serde_json::from_str(&scratch.read("s.json")).unwrap();
     assert_eq!(json["warnings"][0], serde_json::json!({"code": "no_speech", "message": no_speech}));
