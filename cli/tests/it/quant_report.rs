@@ -130,7 +130,7 @@ fn the_segment_length_of_the_checkpoint_counts() {
         .map(|file| file.display().to_string())
         .collect();
     assert_eq!(decoders.len(), 1);
-    let inspected = qasr(&["inspect", &decoders[0]]).succeeds();
+    let inspected = qasr(&["inspect", "-v", &decoders[0]]).succeeds();
     let line = inspected.stdout.lines().find(|line| line.contains("qasr.segment_seconds"));
     assert!(line.is_some_and(|line| line.trim_end().ends_with(" 8.0")), "{line:?}");
     // Another length is another measurement, and is passed on.
