@@ -89,14 +89,16 @@ fn results_section(page: &mut Page, finished: &Finished<'_>, results: &[EngineRe
             "speed rank",
         ));
     }
-    for result in &judged {
-        if !result.not_ranked.is_empty() {
-            page.body.warning(&format!(
-                "The speed of {} is not ranked: {}.",
-                result.name,
-                result.not_ranked.join("; ")
-            ));
+    let mut reasons: Vec<(String, Vec<String>)> = Vec::new();
+    for result in judged.iter().filter(|result| !result.not_ranked.is_empty()) {
+        let reason = result.not_ranked.join("; ");
+        match reasons.iter_mut().find(|(other, _)| *other == reason) {
+            Some((_, names)) => names.push(result.name.clone()),
+            None => reasons.push((reason, vec![result.name.clone()])),
         }
+    }
+    for (reason, names) in &reasons {
+        page.body.warning(&format!("The speed of {} is not ranked: {reason}.", listed(names)));
     }
     for result in results.iter().filter(|result| result.text_varies) {
         page.body.note(&format!("{} gave different texts in different rounds; the worst counts.", result.name));
@@ -182,17 +184,12 @@ fn text_table(results: &[&EngineResult], caption: &str) -> Table {
 
 /// The second column is the place by speed, or why there is none.
 fn speed_table(results: &[&EngineResult], caption: &str, second: &str) -> Table {
-    let headings = [
-        "time / audio",
-        "start (s)",
-        "work / audio",
-        "first text (s)",
-        "CPU / audio",
-        "memory (MB)",
-        "model (MB)",
-        "failed",
-    ];
-    let columns = [Column::left("engine"), Column::right(second)].into_iter().chain(headings.map(Column::right));
+    let headings =
+        ["time / audio", "start (s)", "work / audio", "first text (s)", "CPU / audio", "memory (MB)", "model (MB)"];
+    // A column of nothing but "0 of 8" says nothing; cells beyond the last column are left out.
+    let failed = results.iter().any(|result| result.failures > 0).then_some("failed runs");
+    let columns = [Column::left("engine"), Column::right(second)].into_iter();
+    let columns = columns.chain(headings.into_iter().chain(failed).map(Column::right));
     let mut table = Table::new(columns).captioned(caption);
     let mut sorted = results.to_vec();
     sorted.sort_by_key(|result| result.rank.unwrap_or(usize::MAX));
@@ -217,7 +214,7 @@ fn speed_cells(result: &EngineResult) -> Vec<Cell> {
         spread(result.real_time_factor, 3),
         number(result.startup_seconds, 2),
         number(result.work_real_time_factor, 3),
-        spread(result.first_text_seconds, 2),
+        number(result.first_text_seconds.map(|spread| spread.median), 2),
         number(result.user_seconds_per_audio_second, 3),
         number(megabytes(result.peak_bytes), 0),
         number(megabytes(result.model_bytes), 1),

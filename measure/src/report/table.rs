@@ -135,7 +135,7 @@ impl Table {
         let cells = |column: usize| self.rows.iter().map(move |row| row[column].text.width());
         let column = |(index, column): (usize, &Column)| match column.class {
             "wrap" => 14.0,
-            _ => 1.2 + 0.47 * cells(index).chain([column.heading.width()]).max().unwrap_or(0) as f64,
+            _ => 1.2 + 0.5 * cells(index).chain([column.heading.width()]).max().unwrap_or(0) as f64,
         };
         self.columns.iter().enumerate().map(column).sum::<f64>().ceil() as usize
     }
