@@ -18,9 +18,9 @@ use std::path::PathBuf;
 
 /// Speech to text with Qwen3-ASR, on the CPU, offline.
 #[derive(Debug, Parser)]
-#[command(name = "qasr", disable_version_flag = true, after_help = notes(), max_term_width = 110)]
+#[command(name = "qasr", disable_version_flag = true, after_help = EXAMPLES, after_long_help = notes(), max_term_width = 100)]
 pub struct Cli {
-    /// Print version, revision, the native library and the CPU features in use
+    /// Print version, revision, CPU features and the configuration file
     #[arg(short = 'V', short_alias = 'v', long, action = ArgAction::SetTrue)]
     pub version: bool,
 
@@ -32,17 +32,17 @@ pub struct Cli {
 pub enum Command {
     Transcribe(Box<TranscribeArgs>),
     Listen(Box<ListenArgs>),
-    Replay(ReplayArgs),
     Convert(ConvertArgs),
-    Imatrix(ImatrixArgs),
-    Quantize(QuantizeArgs),
-    Recipe(RecipeArgs),
-    QuantReport(QuantReportArgs),
     Inspect(InspectArgs),
+    Quantize(QuantizeArgs),
     Eval(Box<EvalArgs>),
     Compare(Box<CompareArgs>),
+    QuantReport(QuantReportArgs),
+    Imatrix(ImatrixArgs),
+    Recipe(RecipeArgs),
     Completions(CompletionsArgs),
     Man(ManArgs),
+    Replay(ReplayArgs),
 }
 
 impl Command {
@@ -134,15 +134,15 @@ fn notes() -> String {
 #[derive(Debug, Args)]
 #[command(
     override_usage = "qasr transcribe [OPTIONS] <FILE>...",
-    after_help = TRANSCRIBE_NOTES,
+    after_long_help = TRANSCRIBE_NOTES,
     arg_required_else_help = true
 )]
 pub struct TranscribeArgs {
-    /// Recordings and films, or folders of them; `-` reads one from standard input
+    /// Recordings, films, or folders of them; `-`: standard input
     #[arg(value_name = "FILE", required_unless_present_any = ["files_by_flag", "list_languages"])]
     pub files: Vec<PathBuf>,
 
-    /// A recording, as whisper-cli takes it; may be repeated, and comes before those without a flag
+    /// A recording, as whisper-cli takes it; may be repeated
     #[arg(short = 'f', long = "file", value_name = "FILE", help_heading = "Input")]
     pub files_by_flag: Vec<PathBuf>,
 
@@ -150,7 +150,7 @@ pub struct TranscribeArgs {
     #[arg(short, long, help_heading = "Input")]
     pub recursive: bool,
 
-    /// Leave out this much from the start [also -ot]
+    /// Leave out this many milliseconds at the start [also -ot]
     #[arg(
         long,
         alias = "offset-t",
@@ -161,24 +161,29 @@ pub struct TranscribeArgs {
     )]
     pub offset: u64,
 
-    /// Stop after this much; 0, the default, is everything
+    /// Stop after this many milliseconds [default: everything]
     #[arg(short, long, value_name = "MS", default_value_t = 0, hide_default_value = true, help_heading = "Input")]
     pub duration: u64,
 
-    /// Which channel: its number from 1, left, right, or mix, the mean of all
+    /// left, right, a number from 1, or the mean of all
     #[arg(long, value_name = "CHANNEL", default_value = "mix", value_parser = parse_channel, help_heading = "Input")]
     pub channel: ChannelChoice,
 
-    /// Recognize every channel by itself, as in calls, and merge the utterances by time
+    /// Recognize every channel by itself, as in calls
+    ///
+    /// The utterances are merged by time and marked with their channel.
     #[arg(long, conflicts_with = "channel", help_heading = "Input")]
     pub split_channels: bool,
 
-    /// Which audio track, from 1 [default: the one marked as default, else the first that can be decoded]
+    /// Audio track, from 1 [default: the marked one, else the first]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..), help_heading = "Input")]
     pub audio_track: Option<u32>,
 
-    /// What decodes recordings: qasr itself, or the program ffmpeg on the path
-    #[arg(long, value_name = "DECODER", value_enum, default_value_t = DecoderName::Builtin, help_heading = "Input")]
+    /// Decoder of recordings: builtin, ffmpeg, auto [default: builtin]
+    ///
+    /// builtin is qasr itself, ffmpeg the program of that name on the path, auto ffmpeg for codecs that qasr cannot
+    /// decode, with a warning.
+    #[arg(long, value_name = "DECODER", value_enum, default_value_t = DecoderName::Builtin, hide_default_value = true, hide_possible_values = true, help_heading = "Input")]
     pub decoder: DecoderName,
 
     #[command(flatten)]
@@ -210,7 +215,7 @@ pub struct TranscribeArgs {
     #[arg(long, help_heading = "Output files")]
     pub output_verbose_json: bool,
 
-    /// Write FILE.json as whisper-cli does, with `transcription` [also -oj]
+    /// Write FILE.json in whisper-cli's form [also -oj]
     #[arg(long, conflicts_with = "output_verbose_json", help_heading = "Output files")]
     pub output_json: bool,
 
@@ -230,24 +235,29 @@ pub struct TranscribeArgs {
     #[arg(long, help_heading = "Output files")]
     pub output_lrc: bool,
 
-    /// The same by name, separated by commas; json is verbose_json, all is every one but whisper-cli's JSON
+    /// The same by name: txt,srt,vtt,json,tsv,csv,lrc or all
+    ///
+    /// json is OpenAI's verbose_json; whisper_json and whisper_json_full are whisper-cli's. all is every one but these.
     #[arg(long, value_name = "FORMATS", alias = "output_format", value_delimiter = ',', value_parser = parse_formats, help_heading = "Output files")]
     pub output_format: Vec<FormatSet>,
 
-    /// Folder for the output files, made if there is none [default: that of each recording]
+    /// Folder for output files [default: that of each recording]
     #[arg(short, long, value_name = "DIR", alias = "output_dir", value_parser = PathBufValueParser::new().try_map(folder), help_heading = "Output files")]
     pub output_dir: Option<PathBuf>,
 
-    /// Name without extension, once per recording, instead of the recording's own; with a slash at its end a folder; `-`
-    /// for standard output [also -of]
+    /// Name of output files without extension [also -of]
+    ///
+    /// Once for each recording. With a slash at its end it is a folder; `-` is standard output.
     #[arg(long = "output-file", value_name = "BASE", help_heading = "Output files")]
     pub output_base: Vec<PathBuf>,
 
-    /// Leave out recordings whose output files are all there: goes on with a folder where an earlier run stopped
+    /// Leave out recordings whose output files are all there
+    ///
+    /// So a folder goes on where an earlier run stopped.
     #[arg(long, help_heading = "Output files")]
     pub skip_existing: bool,
 
-    /// A line of plain text for each utterance, in FILE.txt and on standard output
+    /// A line for each utterance, in FILE.txt and standard output
     #[arg(long, help_heading = "Form of the text")]
     pub lines: bool,
 
@@ -255,11 +265,13 @@ pub struct TranscribeArgs {
     #[arg(long, help_heading = "Form of the text")]
     pub no_timestamps: bool,
 
-    /// Most characters of a piece of text with a time, instead of 7 s and two lines of 42; 0: whole utterances [also -ml]
+    /// Most characters of a subtitle; 0: whole utterances [also -ml]
+    ///
+    /// Of every piece of text with a time. Without it: 7 s and two lines of 42 characters.
     #[arg(long, value_name = "N", help_heading = "Form of the text")]
     pub max_len: Option<usize>,
 
-    /// With --max-len, do not cut words that are longer [also -sow]
+    /// With --max-len, do not cut longer words [also -sow]
     #[arg(long, help_heading = "Form of the text")]
     pub split_on_word: bool,
 
@@ -267,18 +279,18 @@ pub struct TranscribeArgs {
     #[arg(long, help_heading = "Messages")]
     pub no_prints: bool,
 
-    /// Times of every stage, and every warning in full
+    /// Times of every stage, every warning, and settings in use
     #[arg(short, long, conflicts_with = "no_prints", help_heading = "Messages")]
     pub verbose: bool,
 
-    /// Show progress even where standard error is not a terminal [also -pp]
+    /// Show progress also without a terminal [also -pp]
     #[arg(long, alias = "print-progress", help_heading = "Messages")]
     pub progress: bool,
 }
 
 /// Turn a published checkpoint into a pair of model files
 #[derive(Debug, Args)]
-#[command(after_help = convert_notes(), arg_required_else_help = true)]
+#[command(after_long_help = convert_notes(), arg_required_else_help = true)]
 pub struct ConvertArgs {
     /// The checkpoint's directory
     #[arg(value_name = "CHECKPOINT_DIR")]
@@ -293,28 +305,31 @@ pub struct ConvertArgs {
     #[command(flatten)]
     pub types: TypeArgs,
 
-    /// Where the files go
+    /// Folder for both files, made if there is none
     #[arg(short = 'o', long, value_name = "DIR")]
     pub output_dir: PathBuf,
 
-    /// Architecture name in the decoder file: `qwen3` (one position per row) or `qwen3vl` (as llama.cpp's converter)
-    #[arg(long, value_name = "NAME", default_value = "qwen3", value_parser = ["qwen3", "qwen3vl"])]
+    /// Architecture name to write: qwen3 or qwen3vl [default: qwen3]
+    ///
+    /// qwen3 has one position for each row; qwen3vl is the name that llama.cpp's converter writes.
+    #[arg(long, value_name = "NAME", default_value = "qwen3", hide_default_value = true, hide_possible_values = true, value_parser = ["qwen3", "qwen3vl"])]
     pub arch: String,
 
-    /// Name of the model, the start of both file names [default: the directory's]
+    /// Name of the model and its files [default: the directory's]
     #[arg(long, value_name = "NAME")]
     pub name: Option<String>,
 
-    /// Licence to record, where the checkpoint does not name one
+    /// Licence to record, where the checkpoint names none
     #[arg(long, value_name = "NAME")]
     pub licence: Option<String>,
 
-    /// Longest piece of a recording that the model should be given at once, 1 to 1200, to record for the runtime
-    /// [default: `segment_seconds:` at the top of the checkpoint's README.md]
+    /// Longest utterance to record as the model's own, 1 to 1200
+    ///
+    /// Default: `segment_seconds:` at the top of the checkpoint's README.md, else none.
     #[arg(long, value_name = "SECONDS")]
     pub segment_seconds: Option<f32>,
 
-    /// Threads to quantize with [default: as many as the process may use]
+    /// Threads to quantize with [default: all cores]
     #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=512))]
     pub threads: Option<u32>,
 
@@ -322,7 +337,9 @@ pub struct ConvertArgs {
     #[arg(long)]
     pub dry_run: bool,
 
-    /// With --dry-run: a line for every tensor, with its source and the reason for its type
+    /// With --dry-run: a line for every tensor
+    ///
+    /// With its source and the reason for its type.
     #[arg(short, long, requires = "dry_run")]
     pub verbose: bool,
 

@@ -7,6 +7,7 @@
 use super::args::Cli;
 use super::exit::Exit;
 use super::real_model;
+use super::shared::DEMO;
 use clap::error::ErrorKind;
 use clap::parser::ValueSource;
 use clap::{ArgAction, CommandFactory};
@@ -139,7 +140,7 @@ fn flag(setting: &Setting, is_switch: bool) -> Result<Option<OsString>, Refused>
 
 fn exists(setting: &Setting) -> Result<(), Refused> {
     let path = Path::new(setting.value.as_deref().unwrap_or_default());
-    if path.exists() {
+    if path.exists() || path.as_os_str() == DEMO {
         return Ok(());
     }
     let place = &setting.place;
@@ -226,6 +227,7 @@ fn parse(text: &str, path: &Path) -> Result<Vec<Setting>, Refused> {
 /// A model's place: `~/` is the home folder, and other relative places begin at the configuration file's folder.
 fn place_of_model(typed: &str, config: &Path) -> PathBuf {
     match (typed.strip_prefix("~/"), dirs::home_dir()) {
+        _ if typed == DEMO => typed.into(),
         (Some(rest), Some(home)) => home.join(rest),
         _ => config.parent().unwrap_or(Path::new("")).join(typed),
     }

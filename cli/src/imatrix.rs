@@ -25,11 +25,11 @@ long ones, noisy ones. An importance matrix from one language harms the others.
 Example:
   qasr imatrix calibration.tsv -m Qwen3-ASR-0.6B-bf16.gguf -o Qwen3-ASR-0.6B.imatrix.gguf";
 
-/// Collect an importance matrix for quantization from recordings
+/// Collect from recordings which weights matter, for quantization
 #[derive(Debug, Args)]
-#[command(after_help = NOTES, arg_required_else_help = true)]
+#[command(after_long_help = NOTES, arg_required_else_help = true)]
 pub struct ImatrixArgs {
-    /// Lists of recordings: TSV with columns `file` and `text` (which is not used), or JSONL
+    /// Lists of recordings (TSV or JSON lines); texts are not used
     #[arg(value_name = "MANIFEST", required = true)]
     pub manifests: Vec<PathBuf>,
 
@@ -47,7 +47,7 @@ pub struct ImatrixArgs {
     #[arg(long, help_heading = "Messages")]
     pub no_prints: bool,
 
-    /// Show progress even where standard error is not a terminal [also -pp]
+    /// Show progress also without a terminal [also -pp]
     #[arg(long, alias = "print-progress", help_heading = "Messages")]
     pub progress: bool,
 }

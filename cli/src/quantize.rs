@@ -26,9 +26,9 @@ Examples:
 
 /// Write a pair of model files in other types
 #[derive(Debug, Args)]
-#[command(after_help = NOTES, arg_required_else_help = true)]
+#[command(after_long_help = NOTES, arg_required_else_help = true)]
 pub struct QuantizeArgs {
-    /// The decoder file, or a folder that holds exactly one model
+    /// A model: its folder, or the decoder file
     #[arg(value_name = "IN")]
     pub input: PathBuf,
 
@@ -45,15 +45,15 @@ pub struct QuantizeArgs {
     #[command(flatten)]
     pub types: TypeArgs,
 
-    /// The audio encoder's file, where it cannot be found beside the decoder's
+    /// Audio encoder, where it does not lie beside the decoder
     #[arg(long, value_name = "FILE")]
     pub mmproj: Option<PathBuf>,
 
-    /// Name of the model, in the files and at the start of their names in a folder [default: from IN]
+    /// Name of the model and its files [default: from IN]
     #[arg(long, value_name = "NAME")]
     pub name: Option<String>,
 
-    /// Threads to quantize with [default: as many as the process may use]
+    /// Threads to quantize with [default: all cores]
     #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=512))]
     pub threads: Option<u32>,
 

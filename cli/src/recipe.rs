@@ -33,27 +33,31 @@ Examples:
   qasr recipe m/asr-bf16.gguf calibration.tsv --max-kl 0.02 --imatrix asr.imatrix.gguf -o mine.recipe
   qasr recipe Qwen3-ASR-0.6B/ held-out.tsv --measure balanced -o balanced.recipe";
 
-/// Find the types that cost least under a budget
+/// Search the best quantization for a size
 #[derive(Debug, Args)]
-#[command(after_help = NOTES, arg_required_else_help = true, group = ArgGroup::new("budget").required(true))]
+#[command(after_long_help = NOTES, arg_required_else_help = true, group = ArgGroup::new("budget").required(true))]
 pub struct RecipeArgs {
-    /// A checkpoint's directory, or a decoder file of 16 or 32 bits
+    /// A checkpoint, or a model of 16 or 32 bits
     #[arg(value_name = "SOURCE")]
     pub source: PathBuf,
 
-    /// Recordings with texts: TSV with columns `file` and `text`, or JSONL
+    /// Recordings with texts (TSV or JSON lines)
     #[arg(value_name = "MANIFEST")]
     pub manifest: PathBuf,
 
-    /// Both files together are at most this large: bytes, or with k, M, G (decimal) or Ki, Mi, Gi
+    /// Most bytes of both files together: 520M, 1.5G
+    ///
+    /// Bytes, or with k, M, G (decimal) or Ki, Mi, Gi.
     #[arg(long, value_name = "SIZE", value_parser = parse_size, group = "budget")]
     pub target_size: Option<u64>,
 
-    /// The divergence from f16 is at most this, in nats per token
+    /// Largest divergence from f16, in nats per token
     #[arg(long, value_name = "NATS", value_parser = parse_divergence, group = "budget")]
     pub max_kl: Option<f64>,
 
-    /// No search: measure this recipe (small, balanced, safe or a file) and write it with its cost
+    /// No search: measure this recipe and write it with its cost
+    ///
+    /// small, balanced, safe or a file.
     #[arg(long, value_name = "NAME|FILE", group = "budget")]
     pub measure: Option<PathBuf>,
 

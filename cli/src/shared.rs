@@ -16,37 +16,42 @@ use std::path::PathBuf;
 /// Which model, and how it computes.
 #[derive(Debug, Clone, Args)]
 pub struct ModelArgs {
-    /// A folder with a model, or its decoder file, with the audio encoder (mmproj) beside it; `demo` for the embedded demo
-    /// model, which is also taken, with a warning, where none is given
-    #[arg(short, long, value_name = "GGUF", help_heading = "Model")]
+    /// Model: its folder, or the .gguf file [default: the demo]
+    ///
+    /// The audio encoder, mmproj-*.gguf, lies beside the file. `demo` is the demo model that knows twenty English words;
+    /// it is also taken, with a warning, where no model is given.
+    #[arg(short, long, value_name = "MODEL", help_heading = "Model")]
     pub model: Option<PathBuf>,
 
-    /// Audio encoder file, when it does not lie beside the decoder file
+    /// Audio encoder, where it does not lie beside the model
     #[arg(long, value_name = "GGUF", requires = "model", help_heading = "Model")]
     pub mmproj: Option<PathBuf>,
 
-    /// Most threads to compute with; fewer work while other programs take the cores [default: one for each performance
-    /// core; one for the demo model]
+    /// Most threads [default: one for each performance core]
+    ///
+    /// Fewer work while other programs take the cores. The demo model gets one.
     #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=512), help_heading = "Model")]
     pub threads: Option<u32>,
 
-    /// Read the model into memory instead of mapping the file
+    /// Read the model into memory instead of mapping its file
     #[arg(long, help_heading = "Model")]
     pub no_mmap: bool,
 
-    /// Type of the decoder's attention cache [default: f16] [also -ctk, -ctv]
-    #[arg(long = "kv-type", value_name = "TYPE", value_enum, help_heading = "Model")]
+    /// Attention cache: f32, f16 or q8_0 [default: f16] [also -ctk]
+    #[arg(long = "kv-type", value_name = "TYPE", value_enum, hide_possible_values = true, help_heading = "Model")]
     pub kv_types: Vec<KvType>,
 }
 
 /// What input without a header cannot say about itself.
 #[derive(Debug, Clone, Args)]
 pub struct RawArgs {
-    /// The input has no header: signed 16-bit little-endian samples at this rate
+    /// Input without header, 16-bit samples, at this rate
+    ///
+    /// Signed, little-endian, channels interleaved.
     #[arg(long, value_name = "HZ", value_parser = clap::value_parser!(u32).range(1..), help_heading = "Input")]
     pub raw_rate: Option<u32>,
 
-    /// Interleaved channels of an input without header
+    /// Channels of an input without header
     #[arg(long, value_name = "N", requires = "raw_rate", default_value_t = 1,
           value_parser = clap::value_parser!(u16).range(1..), help_heading = "Input")]
     pub raw_channels: u16,
@@ -55,11 +60,11 @@ pub struct RawArgs {
 /// What decides about the text, alike offline and live.
 #[derive(Debug, Clone, Args)]
 pub struct TextArgs {
-    /// Spoken language, as code or name (`de`, `German`), or `auto`
+    /// Spoken language: de, German, ..., or auto
     #[arg(short, long, value_name = "LANG", default_value = "auto", value_parser = parse_language, help_heading = "Text")]
     pub language: LanguageChoice,
 
-    /// Words the recording is about: names, terms, their spelling
+    /// Words to expect: names, terms, their spelling
     #[arg(
         long,
         aliases = ["prompt", "hotwords", "initial-prompt", "initial_prompt"],
@@ -70,20 +75,26 @@ pub struct TextArgs {
     )]
     pub context: String,
 
-    /// Longest utterance, 1 to 1200; a longer one is cut at a quiet place [default: the model's own, else 30]
-    #[arg(long, visible_alias = "max-utterance", value_name = "SECONDS", help_heading = "Text")]
+    /// Longest utterance [default: the model's own, else 30]
+    ///
+    /// 1 to 1200; a longer one is cut at a quiet place. Also --max-utterance.
+    #[arg(long, alias = "max-utterance", value_name = "SECONDS", help_heading = "Text")]
     pub segment_seconds: Option<f64>,
 
-    /// How speech is told from silence: utterances end at pauses, and what lies between them is not recognized
-    #[arg(long, value_name = "DETECTOR", value_enum, default_value_t = Vad::Energy, help_heading = "Text")]
+    /// How pauses are found: energy, neural, off [default: energy]
+    ///
+    /// energy: by loudness; keeps noise. neural: better in noise and for subtitles. off: recognize everything, cut only
+    /// at --segment-seconds. Utterances end at pauses, and nothing is recognized in them.
+    #[arg(long, value_name = "DETECTOR", value_enum, default_value_t = Vad::Energy, hide_default_value = true, hide_possible_values = true, help_heading = "Text")]
     pub vad: Vad,
 
-    /// Characters of the text before that every utterance is given as context [default: none]
-    #[arg(long, value_name = "CHARACTERS", help_heading = "Text")]
+    /// Give each utterance the last N characters of the text
+    #[arg(long, value_name = "N", help_heading = "Text")]
     pub carry: Option<u16>,
 
-    /// Tokens an utterance may produce, at most 4096, or the default where that is more [default: 128 + 12 per second];
-    /// a text that reaches the limit is reported as incomplete
+    /// Longest text of an utterance [default: 128 + 12 per second]
+    ///
+    /// In tokens, at most 4096, or the default where that is more. A text that meets the limit is reported as incomplete.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..), help_heading = "Text")]
     pub max_new_tokens: Option<u32>,
 
@@ -93,7 +104,7 @@ pub struct TextArgs {
 }
 
 /// The name of the embedded demo model, for `-m`.
-const DEMO: &str = "demo";
+pub const DEMO: &str = "demo";
 
 /// The warning about a text of the demo model that nobody asked for.
 pub const DEMO_WARNING: &str = "no -m: the demo model knows 20 English words and invents the rest";
@@ -200,11 +211,11 @@ pub struct LanguageChoice(pub Option<Language>);
 /// How speech is told from silence.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Vad {
-    /// Levels of frequency bands above their own background
+    /// By loudness: levels of frequency bands above their background
     Energy,
     /// A small neural network
     Neural,
-    /// Everything is speech: only the longest utterance ends one
+    /// Everything is recognized: only the longest utterance ends one
     Off,
 }
 

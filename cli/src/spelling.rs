@@ -115,7 +115,11 @@ const LISTEN: Table = Table {
             &["-vth", "--vad-thold", "-fth", "--freq-thold"],
             "the detectors of pauses have nothing to set; choose one with --vad energy, neural or off",
         ),
-        (&["-f", "--file"], "the text goes to standard output: redirect it; a recording is given with --input"),
+        (&["-f", "--file"], "the text is written to a file with --output FILE.txt; a recording is given with --input"),
+        (
+            &["-otxt", "-osrt", "-ovtt", "--output-txt", "--output-srt", "--output-vtt"],
+            "name the file: --output FILE.txt, FILE.srt or FILE.vtt",
+        ),
         (&["-sa", "--save-audio"], "use --trace FILE, which keeps the audio in FILE.wav"),
     ],
 };

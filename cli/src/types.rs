@@ -9,19 +9,21 @@ use std::path::PathBuf;
 /// Beside the decoder's type, which each subcommand takes in its own way, as `decoder_type`.
 #[derive(Debug, Args)]
 pub struct TypeArgs {
-    /// Type of the audio encoder's weights [default: the decoder's]
+    /// Type of the audio encoder [default: the decoder's]
     #[arg(long, value_name = "TYPE", value_parser = parse_file_type)]
     pub encoder_type: Option<FileType>,
 
-    /// Type of the matrices whose names match; may be repeated, the first that matches counts
+    /// Type of the matrices whose names match; may be repeated
+    ///
+    /// The first expression that matches counts.
     #[arg(long, value_name = "REGEX=TYPE", value_parser = parse_override)]
     pub tensor_type: Vec<Override>,
 
-    /// Types as in a recipe: small, balanced, safe or a file
+    /// Recipe of types: small, balanced, safe or a file
     #[arg(long, value_name = "NAME|FILE", conflicts_with_all = ["decoder_type", "encoder_type"])]
     pub recipe: Option<PathBuf>,
 
-    /// Importance matrix: which columns count how much (`qasr imatrix` collects one)
+    /// Importance matrix from `qasr imatrix`, for better rounding
     #[arg(long, value_name = "FILE")]
     pub imatrix: Option<PathBuf>,
 }

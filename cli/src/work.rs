@@ -17,15 +17,17 @@ pub struct WorkArgs {
     #[arg(long, value_name = "FILE")]
     pub imatrix: Option<PathBuf>,
 
-    /// Folder for model files and results that the next run need not make again [default: a temporary one]
+    /// Folder for models and results to keep [default: none kept]
+    ///
+    /// The next run need not make them again.
     #[arg(long, value_name = "DIR")]
     pub work: Option<PathBuf>,
 
-    /// Longest recording for divergences, which need one utterance; longer ones are left out of them
+    /// Skip recordings longer than this in the KL measurement
     #[arg(long, value_name = "SECONDS", default_value_t = 30.0, value_parser = parse_seconds)]
     pub longest: f64,
 
-    /// Most threads [default: one for each performance core; one for small models]
+    /// Most threads [default: one for each performance core]
     #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=512))]
     pub threads: Option<u32>,
 

@@ -29,15 +29,16 @@ Exit codes:
 
 /// Compare this engine with others on the same recordings
 #[derive(Debug, Args)]
-#[command(after_help = NOTES, arg_required_else_help = true)]
+#[command(after_long_help = NOTES, arg_required_else_help = true)]
 pub struct CompareArgs {
     /// A folder of recordings, or a manifest
     #[arg(value_name = "FOLDER|MANIFEST")]
     pub recordings: PathBuf,
 
-    /// Decoder file of this engine, with its encoder file where that is not found beside it; may be repeated. Without:
-    /// the embedded demo model
-    #[arg(short, long = "model", value_name = "GGUF[,GGUF]", help_heading = "Engines")]
+    /// Model of qasr, as -m of transcribe; may be repeated
+    ///
+    /// Where the encoder does not lie beside the decoder: DECODER,ENCODER. Without: the demo model.
+    #[arg(short, long = "model", value_name = "MODEL", help_heading = "Engines")]
     pub models: Vec<PathBuf>,
 
     /// whisper.cpp's command [default: whisper-cli on the path]
@@ -48,7 +49,7 @@ pub struct CompareArgs {
     #[arg(long = "whisper-model", value_name = "FILE", help_heading = "Engines")]
     pub whisper_models: Vec<PathBuf>,
 
-    /// More flags for whisper.cpp, such as `-bs 1 -nf` for greedy decoding as here
+    /// More flags for whisper.cpp: "-bs 1 -nf" decodes greedily
     #[arg(
         long,
         value_name = "FLAGS",
@@ -67,11 +68,13 @@ pub struct CompareArgs {
     #[arg(long = "command-model", value_name = "NAME=FILE", value_parser = parse_named, help_heading = "Engines")]
     pub command_models: Vec<(String, String)>,
 
-    /// Measure the speed of this engine without judging its text, as is done where a model's name says `random`
+    /// Measure only the speed of this engine
+    ///
+    /// Its text is not judged, as is done where a model's name says `random`.
     #[arg(long, value_name = "NAME", help_heading = "Engines")]
     pub speed_only: Vec<String>,
 
-    /// Threads, for every engine whose command has {threads} [default: as many as the process may use]
+    /// Threads, for commands with {threads} [default: all cores]
     #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=512), help_heading = "Runs")]
     pub threads: Option<u32>,
 
@@ -79,19 +82,23 @@ pub struct CompareArgs {
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1000), help_heading = "Runs")]
     pub repeat: u32,
 
-    /// Spoken language, as code or name, or `auto`
+    /// Spoken language: de, German, ..., or auto
     #[arg(short, long, value_name = "LANG", default_value = "auto", value_parser = parse_language, help_heading = "Runs")]
     pub language: LanguageChoice,
 
-    /// End a run after so long and count it as failed [default: 60 + 30 per second of audio]
+    /// Longest time of a run [default: 60 + 30 per second of audio]
+    ///
+    /// A longer one is ended and counts as failed.
     #[arg(long, value_name = "SECONDS", value_parser = parse_seconds, help_heading = "Runs")]
     pub timeout: Option<f64>,
 
-    /// Forget the runs of an earlier comparison with this output, and measure anew
+    /// Forget earlier runs with this output, and measure again
     #[arg(long, help_heading = "Runs")]
     pub restart: bool,
 
-    /// Text normalization before errors are counted: none, basic, english [default: by language]
+    /// Text normalization before counting errors
+    ///
+    /// none, basic, english [default: by language].
     #[arg(long, value_name = "NAME", value_parser = parse_normalizer, help_heading = "Judgement")]
     pub normalizer: Option<Normalizer>,
 

@@ -40,27 +40,31 @@ Exit codes:
 
 /// Measure models on recordings with known text
 #[derive(Debug, Args)]
-#[command(override_usage = "qasr eval [OPTIONS] <MANIFEST>", after_help = NOTES, arg_required_else_help = true)]
+#[command(override_usage = "qasr eval [OPTIONS] <MANIFEST>", after_long_help = NOTES, arg_required_else_help = true)]
 pub struct EvalArgs {
     /// List of recordings and what is said in them
     #[arg(value_name = "MANIFEST")]
     pub manifest: PathBuf,
 
-    /// Decoder file, or a folder with one model; may be repeated, differences are to the first. Without: the embedded
-    /// demo model
-    #[arg(short, long, value_name = "GGUF", help_heading = "Model")]
+    /// Model: its folder, or the .gguf file; may be repeated
+    ///
+    /// Differences are to the first. Without: the demo model.
+    #[arg(short, long, value_name = "MODEL", help_heading = "Model")]
     pub model: Vec<PathBuf>,
 
-    /// Audio encoder file, once for each model or once for all, when it does not lie beside the decoder file
+    /// Audio encoder, for each model or once for all
+    ///
+    /// Needed where it does not lie beside the decoder file.
     #[arg(long, value_name = "GGUF", requires = "model", help_heading = "Model")]
     pub mmproj: Vec<PathBuf>,
 
-    /// What --types are made from: a checkpoint's directory, or a decoder file of 16 or 32 bits
+    /// Source of --types: a checkpoint, or a model of 16 or 32 bits
     #[arg(long, value_name = "PATH", conflicts_with = "model", requires = "types", help_heading = "Model")]
     pub source: Option<PathBuf>,
 
-    /// Types to make from --source and measure, separated by commas: q4_0, q4_k_m/q8_0 (decoder/encoder), balanced or
-    /// another recipe, each with +imatrix behind it for importance
+    /// Types to make from --source and measure: q8_0,balanced,...
+    ///
+    /// A type, two for decoder and encoder (q4_k_m/q8_0), or a recipe; with +imatrix after it for importance.
     #[arg(long, value_name = "TYPES", value_delimiter = ',', requires = "source", help_heading = "Model")]
     pub types: Vec<String>,
 
@@ -68,47 +72,52 @@ pub struct EvalArgs {
     #[arg(long, value_name = "FILE", requires = "types", help_heading = "Model")]
     pub imatrix: Option<PathBuf>,
 
-    /// Most threads to compute with; fewer work while other programs take the cores [default: one for each performance
-    /// core; one for the demo model]
+    /// Most threads [default: one for each performance core]
+    ///
+    /// Fewer work while other programs take the cores. The demo model gets one.
     #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=512), help_heading = "Model")]
     pub threads: Option<u32>,
 
-    /// Read the model into memory instead of mapping the file
+    /// Read the model into memory instead of mapping its file
     #[arg(long, help_heading = "Model")]
     pub no_mmap: bool,
 
-    /// Type of the decoder's attention cache [default: f16] [also -ctk, -ctv]
-    #[arg(long = "kv-type", value_name = "TYPE", value_enum, help_heading = "Model")]
+    /// Attention cache: f32, f16 or q8_0 [default: f16] [also -ctk]
+    #[arg(long = "kv-type", value_name = "TYPE", value_enum, hide_possible_values = true, help_heading = "Model")]
     pub kv_types: Vec<KvType>,
 
     #[command(flatten)]
     pub text: TextArgs,
 
-    /// Hold the model to the language that the manifest names for a recording, and to that of -l where it names none
+    /// Use the manifest's language instead of detecting it
+    ///
+    /// Where the manifest names none, that of -l.
     #[arg(long, help_heading = "Text")]
     pub manifest_language: bool,
 
-    /// How texts are made alike before they are compared: none, basic, english [default: english for English, else basic]
+    /// Text normalization before counting errors
+    ///
+    /// none, basic, english [default: english for English, else basic].
     #[arg(long, value_name = "NAME", value_parser = parse_normalizer, help_heading = "Text")]
     pub normalizer: Option<Normalizer>,
 
-    /// Only the first so many recordings
+    /// Only the first N recordings
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..), help_heading = "Run")]
     pub limit: Option<u32>,
 
-    /// Folder for finished results [default: the manifest's name with `.eval`, in the current folder]
+    /// Folder for finished results [default: MANIFEST.eval, here]
     #[arg(short = 'o', long, value_name = "DIR", help_heading = "Run")]
     pub output_dir: Option<PathBuf>,
 
-    /// Measure anew what the folder already has
+    /// Measure again what the folder already has
     #[arg(long, help_heading = "Run")]
     pub restart: bool,
 
-    /// Write the numbers as JSON here too; `-` prints them instead of the table [also -oj]
+    /// Write the numbers as JSON; `-`: instead of the table [also -oj]
     #[arg(long, value_name = "FILE", help_heading = "Output files")]
     pub output_json: Option<PathBuf>,
 
-    /// Write a table with one line per model and recording (TSV)
+    /// Write a line per model and recording (TSV)
     #[arg(long, value_name = "FILE", help_heading = "Output files")]
     pub details: Option<PathBuf>,
 
@@ -116,7 +125,7 @@ pub struct EvalArgs {
     #[arg(long, help_heading = "Messages")]
     pub no_prints: bool,
 
-    /// Show progress even where standard error is not a terminal [also -pp]
+    /// Show progress also without a terminal [also -pp]
     #[arg(long, alias = "print-progress", help_heading = "Messages")]
     pub progress: bool,
 

@@ -39,34 +39,31 @@ compared, times and counts of work included, durations not.
 
 Exit codes: 0 the same events   1 a different one   2 usage   3 bad trace   4 bad model";
 
-/// Turn speech into text while it is being spoken
+/// Turn speech into text while it is spoken
 #[derive(Debug, Args)]
-#[command(override_usage = "qasr listen [OPTIONS] [-]", after_help = LISTEN_NOTES)]
+#[command(override_usage = "qasr listen [OPTIONS] [-]", after_long_help = LISTEN_NOTES)]
 pub struct ListenArgs {
-    /// `-`: listen to standard input (WAV, or raw with --raw-rate) instead of the microphone
+    /// `-`: standard input (WAV, or raw) instead of the microphone
     #[arg(value_name = "-")]
     pub stdin: Option<PathBuf>,
 
-    /// Microphone, by a part of its name or its number in --list-devices [default: the system's]
-    #[arg(short = 'c', long, value_name = "NAME|INDEX", conflicts_with_all = ["stdin", "input"], help_heading = "Input")]
+    /// Microphone: part of its name, or its number [default: the system's]
+    ///
+    /// Names and numbers are those of --list-devices.
+    #[arg(short = 'c', long, value_name = "NAME", conflicts_with_all = ["stdin", "input"], help_heading = "Input")]
     pub device: Option<String>,
 
     /// Print the microphones and end
     #[arg(long, help_heading = "Input")]
     pub list_devices: bool,
 
-    /// Listen to a recording, in blocks of one step and as fast as they are worked off
+    /// A recording instead of the microphone, as fast as it goes
     #[arg(long, value_name = "FILE", conflicts_with = "stdin", help_heading = "Input")]
     pub input: Option<PathBuf>,
 
-    /// Play the recording at the speed at which it was spoken
+    /// Play the recording at the speed of speech
     #[arg(long, requires = "input", conflicts_with_all = ["simulate", "stdin"], help_heading = "Input")]
     pub realtime: bool,
-
-    /// The same without waiting: audio arrives by a virtual clock, which the work moves on by as long as it really takes;
-    /// events carry its time as `shown_ms`
-    #[arg(long, requires = "input", conflicts_with = "stdin", help_heading = "Input")]
-    pub simulate: bool,
 
     #[command(flatten)]
     pub raw: RawArgs,
@@ -81,40 +78,35 @@ pub struct ListenArgs {
     #[arg(long, help_heading = "Text")]
     pub list_languages: bool,
 
-    /// Time from one look at the running utterance to the next, 100 to 60000
+    /// Milliseconds between two steps, 100 to 60000
+    ///
+    /// A step recognizes the running utterance as far as it has been spoken. A longer one is less work.
     #[arg(long, value_name = "MS", default_value_t = 1000,
           value_parser = clap::value_parser!(u32).range(100..=60_000), help_heading = "Live")]
     pub step: u32,
 
-    /// How a step makes its text: `exact` gives what offline would give for the audio so far, `official` is the rule of
-    /// the published streaming
-    #[arg(long, value_name = "POLICY", value_enum, default_value_t = PolicyName::Exact, help_heading = "Live")]
-    pub policy: PolicyName,
-
-    /// Official policy: steps at the start of an utterance that take nothing over [default: 2]
-    #[arg(long, value_name = "STEPS", help_heading = "Live")]
-    pub unfixed_chunks: Option<u16>,
-
-    /// Official policy: tokens at the end of the text that a step makes anew [default: 5]
-    #[arg(long, value_name = "TOKENS", help_heading = "Live")]
-    pub rollback: Option<u16>,
-
-    /// When text becomes certain: `steady` once steps have agreed on it, `utterance` only when the utterance is over
-    #[arg(long, value_name = "WHEN", value_enum, default_value_t = CommitName::Steady, help_heading = "Live")]
+    /// When text is certain: steady or utterance [default: steady]
+    ///
+    /// steady: once steps have agreed on it. utterance: only when the utterance is over; then the text is that of
+    /// transcribe.
+    #[arg(long, value_name = "WHEN", value_enum, default_value_t = CommitName::Steady, hide_default_value = true, hide_possible_values = true, help_heading = "Live")]
     pub commit: CommitName,
 
-    /// Compute anew at every step what could be kept: chunks, windows, attention, drafts, or all. Changes no text; for
-    /// comparisons
-    #[arg(long, value_name = "WHAT", value_enum, value_delimiter = ',', help_heading = "Live")]
-    pub no_reuse: Vec<Kept>,
-
-    /// Print one line of JSON per event: ready, partial, final, dropped, end
+    /// Print one line of JSON for each event
+    ///
+    /// ready, partial, final, dropped, warning, end.
     #[arg(long, help_heading = "Output")]
     pub json: bool,
 
-    /// Record the audio and the events, for `qasr replay`: FILE, and FILE.wav (230 MB an hour)
-    #[arg(long, value_name = "FILE", help_heading = "Output")]
-    pub trace: Option<PathBuf>,
+    /// Print the time of each finished utterance before its text
+    #[arg(long, conflicts_with = "json", help_heading = "Output")]
+    pub timestamps: bool,
+
+    /// Write finished text to FILE as it comes: .txt, .srt, .vtt
+    ///
+    /// May be repeated.
+    #[arg(short, long, value_name = "FILE", help_heading = "Output")]
+    pub output: Vec<PathBuf>,
 
     /// Only the text, warnings and errors [also -np]
     #[arg(long, help_heading = "Messages")]
@@ -123,20 +115,60 @@ pub struct ListenArgs {
     /// Times of the steps, and which settings came from where
     #[arg(short, long, conflicts_with = "no_prints", help_heading = "Messages")]
     pub verbose: bool,
+
+    /// Like --realtime, without waiting (for measuring)
+    ///
+    /// Audio arrives by a virtual clock that each step moves on by the time it really takes; events carry it as `shown_ms`.
+    #[arg(long, requires = "input", conflicts_with = "stdin", help_heading = "For developers")]
+    pub simulate: bool,
+
+    /// Text of a step: exact or official [default: exact]
+    ///
+    /// exact gives the text that transcribe would give for the audio so far; official is the rule of the published
+    /// streaming.
+    #[arg(long, value_name = "POLICY", value_enum, default_value_t = PolicyName::Exact, hide_default_value = true, hide_possible_values = true, help_heading = "For developers")]
+    pub policy: PolicyName,
+
+    /// (official policy) first N steps start from scratch [default: 2]
+    #[arg(long, value_name = "N", help_heading = "For developers")]
+    pub unfixed_chunks: Option<u16>,
+
+    /// (official policy) last N tokens are made again [default: 5]
+    #[arg(long, value_name = "N", help_heading = "For developers")]
+    pub rollback: Option<u16>,
+
+    /// Caches to switch off; changes no text
+    ///
+    /// chunks, windows, attention, drafts or all, separated by commas.
+    #[arg(
+        long,
+        value_name = "CACHE",
+        value_enum,
+        value_delimiter = ',',
+        hide_possible_values = true,
+        help_heading = "For developers"
+    )]
+    pub no_reuse: Vec<Kept>,
+
+    /// Record audio and events, for `qasr replay`
+    ///
+    /// FILE has the events, FILE.wav the audio (230 MB an hour).
+    #[arg(long, value_name = "FILE", help_heading = "For developers")]
+    pub trace: Option<PathBuf>,
 }
 
-/// Give a recorded trace to the model again and compare the events
+/// (developers) Re-run a recorded listen session
 #[derive(Debug, Args)]
-#[command(after_help = REPLAY_NOTES, arg_required_else_help = true)]
+#[command(after_long_help = REPLAY_NOTES, arg_required_else_help = true)]
 pub struct ReplayArgs {
-    /// What `qasr listen --trace FILE` wrote; FILE.wav has to lie beside it
+    /// The file of `qasr listen --trace FILE`, with FILE.wav beside it
     #[arg(value_name = "FILE")]
     pub trace: PathBuf,
 
     #[command(flatten)]
     pub model: ModelArgs,
 
-    /// Print one line of JSON per event instead of the text of each utterance
+    /// Print one line of JSON for each event
     #[arg(long, help_heading = "Output")]
     pub json: bool,
 

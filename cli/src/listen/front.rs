@@ -4,6 +4,7 @@ use super::events::{Event, Final, Partial};
 use super::screen::{Screen, Size, level_meter};
 use super::totals;
 use crate::messages::Messages;
+use crate::output::clock;
 use qasr::error::{Error, Result};
 use std::io::{self, IsTerminal, Write};
 use std::time::{Duration, Instant};
@@ -38,6 +39,7 @@ pub struct Moment {
 pub struct Front<'a> {
     messages: &'a Messages,
     form: Form,
+    has_times: bool,
     screen: Screen,
     /// Of the running utterance.
     committed: String,
@@ -59,8 +61,8 @@ enum StatusGoes {
 }
 
 impl<'a> Front<'a> {
-    /// With `is_quiet` there is no status line.
-    pub fn new(messages: &'a Messages, is_json: bool, is_quiet: bool) -> Self {
+    /// With `is_quiet` there is no status line; with `has_times` a finished utterance stands after its times.
+    pub fn new(messages: &'a Messages, is_json: bool, is_quiet: bool, has_times: bool) -> Self {
         let can_rewrite = std::env::var_os("TERM").is_none_or(|name| name != "dumb");
         let form = match (is_json, io::stdout().is_terminal() && can_rewrite) {
             (true, _) => Form::Json,
@@ -78,6 +80,7 @@ impl<'a> Front<'a> {
         Self {
             messages,
             form,
+            has_times,
             screen: Screen::default(),
             committed: String::new(),
             tentative: String::new(),
@@ -157,22 +160,33 @@ impl<'a> Front<'a> {
         self.committed.clear();
         self.tentative.clear();
         // What was taken for speech and had no words in it is not worth an empty line.
+        let text = self.timed(ended);
         match self.form {
             Form::Terminal if !ended.text.is_empty() => {
-                let picture = self.screen.finish(&ended.text, size());
+                let picture = self.screen.finish(&text, size());
                 self.print(&picture);
                 self.draw();
             }
             Form::Terminal => self.draw(),
             Form::Lines if !ended.text.is_empty() => {
                 self.clear_status();
-                self.print(&format!("{}\n", ended.text.replace('\n', " ")));
+                self.print(&format!("{}\n", text.replace('\n', " ")));
             }
             Form::Lines | Form::Json => {}
         }
         for warning in &ended.warnings {
             self.warning(&warning.message);
         }
+    }
+
+    /// A finished text, after its times where they were asked for.
+    fn timed(&self, ended: &Final) -> String {
+        if !self.has_times {
+            return ended.text.clone();
+        }
+        let milliseconds = |seconds: f64| (seconds * 1000.0).round() as u64;
+        let (start, end) = (clock(milliseconds(ended.start), '.'), clock(milliseconds(ended.end), '.'));
+        format!("[{start} --> {end}]  {}", ended.text)
     }
 
     fn warning(&mut self, message: &str) {

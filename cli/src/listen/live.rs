@@ -97,11 +97,12 @@ struct Engine<'a> {
     recent: Recent,
     /// How far the text of the running utterance has heard; `None` between utterances.
     running: Option<SampleIndex>,
+    has_stepped: bool,
 }
 
 impl<'a> Engine<'a> {
     fn new(session: &'a mut Session, hearing: Hearing, shared: &'a Shared) -> Self {
-        Self { session, hearing, shared, recent: Recent::default(), running: None }
+        Self { session, hearing, shared, recent: Recent::default(), running: None, has_stepped: false }
     }
 
     /// Hears everything. Returns why the audio is over.
@@ -134,10 +135,13 @@ impl<'a> Engine<'a> {
             self.shared.mailbox.post(event);
         }
         let heard = self.session.totals.heard;
+        // Before the first step there was nothing to do.
+        self.has_stepped |= !said.updates.is_empty();
+        let rtf = self.recent.add(said.took, block.samples.len()) * f64::from(u8::from(self.has_stepped));
         self.shared.mailbox.post_status(Status {
             answered: self.running.unwrap_or(heard),
             heard,
-            rtf: self.recent.add(said.took, block.samples.len()),
+            rtf,
             dropped_samples: self.session.totals.dropped_samples,
         });
     }
@@ -188,7 +192,7 @@ impl Moments {
         let is_slow = moment.rtf > 1.0 && self.status.heard.seconds() > RECENT_SECONDS;
         let is_new = (is_late || is_slow) && !self.advised;
         self.advised |= is_new;
-        is_new.then(|| totals::too_slow(moment.lag_ms, (moment.rtf > 0.0).then_some(moment.rtf)))
+        is_new.then(|| totals::too_slow(moment.lag_ms, Some(moment.rtf)))
     }
 }
 
@@ -222,7 +226,7 @@ mod tests {
         let mut options = ModelOptions::default();
         options.threads = 1;
         let model = Model::open_demo(&options).expect("the demo model");
-        let mut session = Session::open(&model, StreamOptions::default(), None).expect("a stream");
+        let mut session = Session::open(&model, StreamOptions::default(), None, Vec::new()).expect("a stream");
         let shared = Shared::default();
         let heard = Engine::new(&mut session, Hearing::of(source), &shared).run();
         let ended = Ended::finish(session, heard, &mut |event| shared.mailbox.post(event));
@@ -283,6 +287,34 @@ mod tests {
         // The session has not heard the block that was taken away above.
         assert_eq!(dropped, [(0.0, 16_000)]);
         assert!(matches!(events.last(), Some(Event::End(End { dropped_samples: 16_000, .. }))), "{events:?}");
+    }
+
+    #[test]
+    fn what_helps_is_said_once_where_the_model_is_too_slow() {
+        let format = RawFormat { rate: 16_000, channels: 1 };
+        let (mut feeder, source) = live::ring("the headset", format, 30).expect("a ring");
+        let hearing = Hearing::of(source);
+        let mut moments = Moments::new(hearing.meter(), Some(Duration::from_secs(5)));
+        let moment = moments.now(None);
+        assert_eq!((moment.lag_ms, moments.advice(&moment)), (0, None));
+        // Six seconds are heard while the engine says nothing: the text is late before the step is over.
+        feeder.push(&vec![0i16; 6 * 16_000], level);
+        while hearing.captured() < 6 * 16_000 {
+            thread::sleep(Duration::from_millis(5));
+        }
+        let moment = moments.now(None);
+        let advice = moments.advice(&moment).expect("some advice");
+        assert!(advice.contains("the text is 6.0 s late") && advice.contains("--step"), "{advice}");
+        assert_eq!(moments.advice(&moment), None, "once");
+        // Without a clock in the source, the work for each second counts, once there is enough of it.
+        let mut moments = Moments::new(hearing.meter(), None);
+        let moment = moments.now(None);
+        assert_eq!(moments.advice(&moment), None);
+        for (rtf, seconds, is_slow) in [(2.0, 5, false), (0.9, 20, false), (2.0, 20, true)] {
+            let heard = SampleIndex(seconds * 16_000);
+            let moment = moments.now(Some(Status { answered: heard, heard, rtf, dropped_samples: 0 }));
+            assert_eq!(moments.advice(&moment).is_some(), is_slow, "{rtf} {seconds}");
+        }
     }
 
     #[test]

@@ -5,7 +5,7 @@
 //! ```
 //!
 //! `args` is what can be typed, `sources` chooses the sound. `live` is for audio that does not wait, `drive` for
-//! recordings. `record` and `header` write a trace, `trace` reads it, `replay` compares. `screen` and `layout` are the terminal, `mailbox`
+//! recordings. `saved` writes the text to a file; `record` and `header` write a trace, `trace` reads it, `replay` compares. `screen` and `layout` are the terminal, `mailbox`
 //! lies between the engine and a front that may be slow, `hearing` between a source and an engine that may be.
 
 pub mod args;
@@ -19,6 +19,7 @@ mod live;
 mod mailbox;
 mod record;
 pub mod replay;
+mod saved;
 mod screen;
 mod session;
 mod sources;
@@ -34,6 +35,7 @@ use front::Front;
 use header::Header;
 use qasr::error::{Error, Result};
 use record::Recorder;
+use saved::Saved;
 use session::{Session, clock};
 use sources::Sound;
 use std::time::Duration;
@@ -61,18 +63,19 @@ fn listen(args: &ListenArgs, messages: &Messages) -> Result<Exit> {
         (Some(trace), Some(header)) => Some(Recorder::create(trace, header)?),
         _ => None,
     };
+    let saved = args.output.iter().map(|path| Saved::create(path)).collect::<Result<Vec<_>>>()?;
     let ready = ready(args, &open, &sound);
-    let mut front = Front::new(messages, args.json, args.no_prints);
+    let mut front = Front::new(messages, args.json, args.no_prints, args.timestamps);
     let model = open.model;
     let ended = match sound {
         Sound::Live(source) => {
             let name = args.input.as_ref().map_or(source.name().into(), |input| input.to_string_lossy());
             messages.note(format_args!("listening to {name}; Ctrl-C ends"));
-            let open = move || Session::open(&model, options, recorder);
+            let open = move || Session::open(&model, options, recorder, saved);
             live::listen(open, ready, source, args.patience(), &mut front)
         }
         Sound::Recording(mut source) => {
-            let mut session = Session::open(&model, options, recorder)?;
+            let mut session = Session::open(&model, options, recorder, saved)?;
             front.show(&ready);
             let step = usize::try_from(args.step_samples()).unwrap_or(usize::MAX);
             let heard = drive::as_fast_as_possible(&mut session, &mut source, step, &mut |event| {
@@ -82,7 +85,7 @@ fn listen(args: &ListenArgs, messages: &Messages) -> Result<Exit> {
             Ended::finish(session, heard, &mut |event| front.show(&event))
         }
         Sound::Whole(recording) => {
-            let mut session = Session::open(&model, options, recorder)?;
+            let mut session = Session::open(&model, options, recorder, saved)?;
             front.show(&ready);
             for warning in &recording.warnings {
                 front.show(&Event::Warning(Said::from(warning)));

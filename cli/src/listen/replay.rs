@@ -37,7 +37,7 @@ fn replay(args: &ReplayArgs, messages: &Messages) -> Result<Exit> {
         ));
     }
     interrupt::install()?;
-    let mut front = Front::new(messages, args.json, args.no_prints);
+    let mut front = Front::new(messages, args.json, args.no_prints, false);
     let stream = Stream::new(&open.model, options)?;
     let outcome = Comparison { stream, said: VecDeque::new(), same: 0 }.run(&mut trace, &mut front);
     let written = front.close();

@@ -2,6 +2,7 @@
 
 use super::events::{Delay, End, Event, covered};
 use super::record::Recorder;
+use super::saved::Saved;
 use super::totals::Totals;
 use qasr::Model;
 use qasr::error::{Error, Result};
@@ -20,7 +21,9 @@ pub fn clock() -> Duration {
 pub struct Session {
     stream: Stream,
     recorder: Option<Recorder>,
-    record_failure: Option<Error>,
+    saved: Vec<Saved>,
+    /// The first file that could not be written.
+    failure: Option<Error>,
     pub totals: Totals,
 }
 
@@ -32,10 +35,10 @@ pub struct Said {
 }
 
 impl Session {
-    /// A stream that has heard nothing, with the record it writes, if any.
-    pub fn open(model: &Model, options: StreamOptions, recorder: Option<Recorder>) -> Result<Self> {
+    /// A stream that has heard nothing, with the files it writes.
+    pub fn open(model: &Model, options: StreamOptions, recorder: Option<Recorder>, saved: Vec<Saved>) -> Result<Self> {
         let stream = Stream::new(model, options)?;
-        Ok(Self { stream, recorder, record_failure: None, totals: Totals::default() })
+        Ok(Self { stream, recorder, saved, failure: None, totals: Totals::default() })
     }
 
     /// Hears one block.
@@ -71,12 +74,12 @@ impl Session {
         self.totals.end(why, &self.stream.statistics())
     }
 
-    /// Completes the record.
+    /// Completes the files.
     ///
     /// # Errors
-    /// [`qasr::ErrorKind::Output`] when it is not whole.
+    /// [`qasr::ErrorKind::Output`] when one of them is not whole.
     pub fn close(mut self) -> Result<()> {
-        match (self.record_failure.take(), self.recorder.take()) {
+        match (self.failure.take(), self.recorder.take()) {
             (Some(failure), _) => Err(failure),
             (None, Some(recorder)) => recorder.close(),
             (None, None) => Ok(()),
@@ -92,12 +95,23 @@ impl Session {
         let took = started.elapsed();
         let list = updates.as_deref().unwrap_or_default();
         self.totals.add(list, took);
-        // A record that cannot be written is told at the end and must not cost the text.
+        // A file that cannot be written is reported at the end and must not cost the text.
+        for update in list {
+            let Update::Final(ended) = update else { continue };
+            let failure = &mut self.failure;
+            self.saved.retain_mut(|saved| match saved.add(&ended.segment) {
+                Ok(()) => true,
+                Err(error) => {
+                    failure.get_or_insert(error);
+                    false
+                }
+            });
+        }
         if let Some(recorder) = &mut self.recorder
             && let Err(error) = record(recorder).and_then(|()| recorder.updates(list))
         {
             self.recorder = None;
-            self.record_failure = Some(error);
+            self.failure.get_or_insert(error);
         }
         Ok(Said { updates: updates?, took })
     }

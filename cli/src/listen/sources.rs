@@ -67,8 +67,15 @@ pub fn check(args: &ListenArgs) -> Result<()> {
     if args.raw.raw_rate.is_some() && args.stdin.is_none() && args.input.is_none() {
         return Err(Error::usage("--raw-rate is about audio without a header: add `-` or --input FILE"));
     }
-    if let (Some(trace), Some(input)) = (&args.trace, &args.input) {
+    if let Some(input) = &args.input {
         let is_input = |path: &Path| matches!((path.canonicalize(), input.canonicalize()), (Ok(a), Ok(b)) if a == b);
+        if let Some(output) = args.output.iter().find(|output| is_input(output)) {
+            return Err(Error::usage(format!(
+                "the text `{}` would replace the recording: choose another name with --output",
+                output.display()
+            )));
+        }
+        let Some(trace) = &args.trace else { return Ok(()) };
         if is_input(trace) || is_input(&audio_path(trace)) {
             return Err(Error::usage(format!(
                 "the trace `{}` would replace the recording: choose another name with --trace",

@@ -89,8 +89,10 @@ pub fn details(end: &End) -> String {
     )
 }
 
-/// What to do where the text comes too late. `rtf` is the work for each second of audio, where it is known.
+/// What to do where the text comes too late. `rtf` is the work for each second of audio, where there was any.
 pub fn too_slow(lag_ms: u64, rtf: Option<f64>) -> String {
+    // A first step may be late although little was done so far.
+    let rtf = rtf.filter(|rtf| *rtf > 1.0);
     let work = rtf.map_or(String::new(), |rtf| format!(", and a second of audio takes {rtf:.1} s of work"));
     format!(
         "this model is too slow on this machine: the text is {:.1} s late{work}; a smaller type (q4_0, balanced) or the \

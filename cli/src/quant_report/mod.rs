@@ -32,13 +32,13 @@ Examples:
 
 /// Measure what each type costs, and write a page about it
 #[derive(Debug, Args)]
-#[command(after_help = NOTES, arg_required_else_help = true)]
+#[command(after_long_help = NOTES, arg_required_else_help = true)]
 pub struct QuantReportArgs {
-    /// A checkpoint's directory, or a decoder file of 16 or 32 bits
+    /// A checkpoint, or a model of 16 or 32 bits
     #[arg(value_name = "SOURCE")]
     pub source: PathBuf,
 
-    /// Recordings with texts: TSV with columns `file` and `text`, or JSONL
+    /// Recordings with texts (TSV or JSON lines)
     #[arg(value_name = "MANIFEST")]
     pub manifest: PathBuf,
 
@@ -51,7 +51,7 @@ pub struct QuantReportArgs {
     )]
     pub types: Vec<String>,
 
-    /// Longest piece of a recording given to the model at once [default: the model's own number, else 30]
+    /// Longest utterance [default: the model's own, else 30]
     #[arg(long, value_name = "SECONDS")]
     pub segment_seconds: Option<f64>,
 

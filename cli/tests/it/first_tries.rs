@@ -123,3 +123,32 @@ fn completions_and_pages_for_man_are_printed() {
     assert!(qasr(&["man", "transkribe"]).fails_with(2).stderr.contains("transkribe"));
     qasr(&["completions", "tcsh"]).fails_with(2);
 }
+
+#[test]
+fn short_help_has_one_line_for_each_flag_and_no_line_is_wide() {
+    let commands = qasr(&["--help"]).succeeds().stdout;
+    let (_, commands) = commands.split_once("Commands:\n").unwrap();
+    let names: Vec<&str> = commands
+        .lines()
+        .take_while(|line| !line.is_empty())
+        .map(|line| line.split_whitespace().next().unwrap())
+        .collect();
+    assert!(names.len() > 12 && names.last() == Some(&"help") && names.contains(&"listen"), "{names:?}");
+    for name in names.iter().filter(|name| **name != "help") {
+        let short = qasr(&[name, "-h"]).succeeds().stdout;
+        for line in short.lines().skip(1).take_while(|line| !line.starts_with("Examples")) {
+            // A heading, a flag, an argument of the command, or nothing; never the rest of a flag's text.
+            let is_rest = line.starts_with("          ") && !line.trim_start().starts_with("--");
+            assert!(!is_rest, "{name}: {line}");
+        }
+        for line in short.lines().chain(qasr(&[name, "--help"]).succeeds().stdout.lines()) {
+            assert!(line.chars().count() <= 100, "{name}: {line}");
+        }
+    }
+    // What only developers need comes last.
+    let listen = qasr(&["listen", "-h"]).succeeds().stdout;
+    let (before, developers) = listen.split_once("For developers:").unwrap();
+    for flag in ["--simulate", "--no-reuse", "--unfixed-chunks", "--rollback", "--trace"] {
+        assert!(developers.contains(flag) && !before.contains(flag), "{flag}");
+    }
+}

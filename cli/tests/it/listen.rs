@@ -98,8 +98,12 @@ fn a_recording_gives_a_line_for_each_utterance_and_nothing_else() {
 fn the_last_note_sums_the_run_up() {
     let run = qasr(&["listen", "-t", "1", "--input", SAMPLE]).succeeds();
     let note = run.stderr.lines().last().unwrap_or_default();
-    for part in ["2.75 s heard, 1 utterances, ", "median ", "RTF 0.", "largest lag ", "nothing dropped", "0 revisions"]
-    {
+    assert!(note.starts_with("qasr: 2.7 s heard, 1 utterance, text at most 0."), "{note}");
+    assert!(note.ends_with("x real time") && !run.stderr.contains("median"), "{}", run.stderr);
+    // The steps are for those who ask.
+    let run = qasr(&["listen", "-v", "-t", "1", "--input", SAMPLE]).succeeds();
+    let note = run.stderr.lines().last().unwrap_or_default();
+    for part in [" steps (median ", "95 % within ", "left out", "0 revisions refused", "peak memory"] {
         assert!(note.contains(part), "no `{part}` in {note}");
     }
 }
@@ -585,6 +589,40 @@ fn the_switches_of_the_caches_change_no_text() {
     assert_eq!(reused(&[]), (true, true));
     assert_eq!(reused(&["--no-reuse", "attention"]), (false, true));
     assert_eq!(reused(&["--no-reuse", "drafts", "--commit", "utterance"]), (true, false));
+}
+
+#[test]
+fn finished_utterances_are_saved_as_text_and_subtitles_and_have_times_on_request() {
+    let scratch = Scratch::new("listen-output");
+    let words = transcribed(SIX_WORDS);
+    let [txt, srt, vtt] = ["t.txt", "t.srt", "t.vtt"].map(|name| scratch.path(name));
+    let run = listen(&[
+        "--commit",
+        "utterance",
+        "--timestamps",
+        "-o",
+        &txt,
+        "-o",
+        &srt,
+        "--output",
+        &vtt,
+        "--input",
+        SIX_WORDS,
+    ])
+    .succeeds();
+    assert_eq!(run.stdout, format!("[00:00:00.000 --> 00:00:06.000]  {words}\n"));
+    assert_eq!(scratch.read("t.txt"), format!("{words}\n"));
+    assert_eq!(scratch.read("t.srt"), format!("1\n00:00:00,000 --> 00:00:06,000\n{words}\n\n"));
+    assert_eq!(scratch.read("t.vtt"), format!("WEBVTT\n\n00:00:00.000 --> 00:00:06.000\n{words}\n\n"));
+    let run = listen(&["-o", &scratch.path("t.doc"), "--input", SIX_WORDS]).fails_with(2);
+    assert!(run.stderr.contains("t.doc") && run.stderr.contains(".srt"), "{}", run.stderr);
+    let run = listen(&["-o", &scratch.path("nowhere/t.srt"), "--input", SIX_WORDS]).fails_with(6);
+    assert!(run.stderr.contains("nowhere/t.srt"), "{}", run.stderr);
+    let recording = scratch.copy(SIX_WORDS, "talk.txt");
+    let run = listen(&["-o", &recording, "--input", &recording]).fails_with(2);
+    assert!(run.stderr.contains("would replace the recording"), "{}", run.stderr);
+    assert_eq!(fs::read(&recording).unwrap(), fs::read(SIX_WORDS).unwrap());
+    assert!(listen(&["-osrt", "--input", SIX_WORDS]).fails_with(2).stderr.contains("--output FILE.txt, FILE.srt"));
 }
 
 #[test]
