@@ -18,13 +18,23 @@ impl Random {
         Self { state: name.bytes().fold(seed ^ 0xcbf2_9ce4_8422_2325, hash) }
     }
 
-    /// Evenly spread in [0, 1).
-    pub fn uniform(&mut self) -> f64 {
+    /// The next 64 bits.
+    pub fn bits(&mut self) -> u64 {
         self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut mixed = self.state;
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        ((mixed ^ (mixed >> 31)) >> 11) as f64 / (1_u64 << 53) as f64
+        mixed ^ (mixed >> 31)
+    }
+
+    /// Evenly spread in [0, 1).
+    pub fn uniform(&mut self) -> f64 {
+        (self.bits() >> 11) as f64 / (1_u64 << 53) as f64
+    }
+
+    /// A whole number below `end`, every one as likely as the others; 0 where `end` is 0.
+    pub fn below(&mut self, end: usize) -> usize {
+        ((u128::from(self.bits()) * end as u128) >> 64) as usize
     }
 
     /// Normally distributed, of mean 0 and deviation 1.

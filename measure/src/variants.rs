@@ -260,7 +260,7 @@ fn variant(spec: &Spec, files: ModelFiles) -> Result<Variant> {
     Ok(Variant { name: spec.name.clone(), files, file_bytes })
 }
 
-/// Weights, settings and vocabulary, by name.
+/// Weights, settings, vocabulary and card, by name.
 fn checkpoint_files(dir: &Path) -> Result<Vec<PathBuf>> {
     let entries = fs::read_dir(dir)
         .map_err(|error| Error::model(format!("{}: cannot list the folder: {error}", dir.display())))?;
@@ -268,7 +268,7 @@ fn checkpoint_files(dir: &Path) -> Result<Vec<PathBuf>> {
         path.is_file()
             && path
                 .extension()
-                .is_some_and(|extension| ["json", "safetensors", "txt"].iter().any(|known| extension == *known))
+                .is_some_and(|extension| ["json", "md", "safetensors", "txt"].iter().any(|known| extension == *known))
     };
     let mut files: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).filter(is_of_use).collect();
     files.sort();

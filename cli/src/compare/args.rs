@@ -7,8 +7,8 @@ use std::path::PathBuf;
 
 const NOTES: &str = "\
 Every engine gets the same 16 kHz mono WAV and a process of its own per run; who
-begins changes from recording to recording. FILE.txt beside FILE is what is said
-in it; a manifest is TSV with a header line or JSON lines (file, text, language).
+begins changes from recording to recording. FILE.txt beside FILE is its text; a
+list is TSV or CSV with a header line, or JSON lines (file, text, language).
 The page opens with a sentence: which engines make fewer errors, as far as the
 recordings can tell (at least six are needed). The speed of an engine whose text
 fails is shown, but not ranked. Run it again to go on where it stopped.
@@ -31,8 +31,8 @@ Exit codes:
 #[derive(Debug, Args)]
 #[command(after_long_help = NOTES, arg_required_else_help = true)]
 pub struct CompareArgs {
-    /// A folder of recordings, or a manifest
-    #[arg(value_name = "FOLDER|MANIFEST")]
+    /// A folder of recordings, or a list of them
+    #[arg(value_name = "FOLDER|LIST")]
     pub recordings: PathBuf,
 
     /// Model of qasr, as -m of transcribe; may be repeated

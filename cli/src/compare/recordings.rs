@@ -5,13 +5,7 @@ use qasr::error::{Error, ErrorKind, Result};
 use qasr::text::Language;
 use qasr_measure::evaluation::Manifest;
 use qasr_measure::identity::FileIdentity;
-use std::fs;
 use std::path::{Path, PathBuf};
-
-/// Names of files that hold recordings. What is in them is found out by looking.
-const EXTENSIONS: [&str; 16] = [
-    "wav", "flac", "mp3", "ogg", "oga", "opus", "m4a", "mp4", "aac", "aiff", "aif", "aifc", "caf", "webm", "mka", "w64",
-];
 
 /// A recording and what is known about it.
 #[derive(Debug, Clone)]
@@ -35,77 +29,23 @@ pub struct Converted {
     pub seconds: f64,
 }
 
-/// Finds the recordings.
+/// Finds the recordings, and reads them.
 ///
 /// # Errors
-/// A usage error when there are none, and as [`Manifest::read`]; an audio error when one cannot be read.
+/// As [`Manifest::read`]; an audio error when a recording cannot be read.
 pub fn gather(path: &Path) -> Result<Vec<Recording>> {
-    let found = if path.is_dir() { in_folder(path)? } else { in_manifest(path)? };
-    if found.is_empty() {
-        return Err(Error::usage(format!(
-            "{}: there are no recordings in it ({}, …); name another folder, or a manifest",
-            path.display(),
-            EXTENSIONS[..5].join(", ")
-        )));
-    }
-    Ok(found)
-}
-
-fn in_manifest(path: &Path) -> Result<Vec<Recording>> {
-    let manifest = Manifest::read(path)?;
-    let entries = manifest.entries.into_iter().map(|entry| {
+    let entries = Manifest::read(path)?.entries.into_iter().map(|entry| {
         let identity = FileIdentity::read(&entry.file, ErrorKind::Audio)?;
         Ok(Recording {
             name: entry.name,
             file: entry.file,
             truth: entry.text,
-            text_file: None,
+            text_file: entry.text_file,
             language: entry.language,
             identity,
         })
     });
     entries.collect()
-}
-
-fn in_folder(folder: &Path) -> Result<Vec<Recording>> {
-    let fault = |error| Error::audio(format!("the folder {} cannot be read: {error}", folder.display()));
-    let mut files = Vec::new();
-    for entry in fs::read_dir(folder).map_err(fault)? {
-        let file = entry.map_err(fault)?.path();
-        let extension = file.extension().unwrap_or_default().to_string_lossy().to_lowercase();
-        if file.is_file() && EXTENSIONS.contains(&extension.as_str()) {
-            files.push(file);
-        }
-    }
-    files.sort();
-    let recordings = files.into_iter().map(|file| {
-        let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let (text_file, truth) = truth_beside(&file)?.unzip();
-        Ok(Recording {
-            name,
-            truth,
-            text_file,
-            language: None,
-            identity: FileIdentity::read(&file, ErrorKind::Audio)?,
-            file,
-        })
-    });
-    recordings.collect()
-}
-
-/// `talk.txt` or `talk.wav.txt` beside `talk.wav`.
-fn truth_beside(file: &Path) -> Result<Option<(PathBuf, String)>> {
-    let mut longer = file.as_os_str().to_owned();
-    longer.push(".txt");
-    for candidate in [file.with_extension("txt"), PathBuf::from(longer)] {
-        if candidate.is_file() {
-            let text = fs::read_to_string(&candidate).map_err(|error| {
-                Error::usage(format!("{}: is no text that can be read as UTF-8: {error}", candidate.display()))
-            })?;
-            return Ok(Some((candidate, text.trim_start_matches('\u{feff}').trim().to_owned())));
-        }
-    }
-    Ok(None)
 }
 
 impl Recording {

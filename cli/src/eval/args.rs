@@ -6,12 +6,12 @@ use qasr_measure::scoring::Normalizer;
 use std::path::PathBuf;
 
 const NOTES: &str = "\
-The manifest is a table (TSV: one header line, tabs, no quoting) or has one JSON
-object per line. `file` is required, relative to the manifest; `text` (or
-`transcript`) is what is said, empty where nothing is; `language` and `category`
-are optional. With a column `transcript_source`, only `human`, `reference` and
-`script` count as truth; recordings without truth count for speed, loops and
-language.
+The list is a table with a header line (TSV without quotes, or CSV), or one JSON
+object per line. `file` (or `audio_filepath`) is required, relative to the list;
+`text` (or `transcript`) is the spoken text, empty where nobody speaks; `language`
+and `category` are optional. With a column `transcript_source`, only `human`,
+`reference` and `script` count as truth; recordings without truth count for speed,
+loops and language. In a folder, FILE.txt beside FILE is its text.
 
 The table goes to standard output. Every finished result is kept at once in the
 output folder, in MODEL.jsonl: type the same command again to go on after Ctrl-C
@@ -28,6 +28,7 @@ own: CPU time and peak memory are those of that process, loading included; RTF
 
 Examples:
   qasr eval strings.tsv
+  qasr eval talks/
   qasr eval strings.tsv --source Qwen3-ASR-0.6B/ --types f16,q8_0,q4_k_m/q8_0,balanced
   qasr eval talks.jsonl -m f16.gguf -m q8_0.gguf -m q4_0.gguf -t 4 -o talks.eval
   qasr eval clips.tsv -m model.gguf --manifest-language --details clips.details.tsv
@@ -40,10 +41,10 @@ Exit codes:
 
 /// Measure models on recordings with known text
 #[derive(Debug, Args)]
-#[command(override_usage = "qasr eval [OPTIONS] <MANIFEST>", after_long_help = NOTES, arg_required_else_help = true)]
+#[command(override_usage = "qasr eval [OPTIONS] <LIST|FOLDER>", after_long_help = NOTES, arg_required_else_help = true)]
 pub struct EvalArgs {
-    /// List of recordings and what is said in them
-    #[arg(value_name = "MANIFEST")]
+    /// List of recordings with their texts (TSV, CSV, JSON lines), or a folder
+    #[arg(value_name = "LIST|FOLDER")]
     pub manifest: PathBuf,
 
     /// Model: its folder, or the .gguf file; may be repeated

@@ -11,6 +11,7 @@ mod worker;
 use super::exit::{Exit, Tally};
 use super::interrupt;
 use super::messages::{self, Messages};
+use super::places::place;
 use super::shared::KvType;
 use args::EvalArgs;
 use clap::ValueEnum;
@@ -51,7 +52,9 @@ impl Plan {
         options.normalizer = args.normalizer;
         options.limit = args.limit.map(|limit| limit as usize);
         let folder = args.output_dir.clone().unwrap_or_else(|| {
-            let mut name = args.manifest.file_stem().unwrap_or_default().to_owned();
+            // `.` has a name only where it lies.
+            let manifest = if args.manifest.is_dir() { place(&args.manifest) } else { args.manifest.clone() };
+            let mut name = manifest.file_stem().unwrap_or_default().to_owned();
             name.push(".eval");
             PathBuf::from(name)
         });

@@ -25,6 +25,8 @@ pub fn check(args: &EvalArgs, plan: &Plan, models: &[Chosen]) -> Result<()> {
     let given = args.model.iter().chain(&args.mmproj).chain(&args.source).chain(&args.imatrix);
     given.for_each(|file| places.take(file, "a file that is read"));
     plan.manifest.entries.iter().for_each(|entry| places.take(&entry.file, "a recording"));
+    let texts = plan.manifest.entries.iter().filter_map(|entry| entry.text_file.as_ref());
+    texts.for_each(|file| places.take(file, "a text"));
     places.take(&plan.folder.join("summary.json"), "the summary");
     models.iter().for_each(|chosen| places.take(&plan.journal(chosen), "the results that are kept"));
     let outputs = [("--output-json", args.output_json.as_ref()), ("--details", args.details.as_ref())];

@@ -16,7 +16,8 @@ const HEADER: [&str; 13] = [
 pub fn all(measured: &[Measured]) -> String {
     let mut rows = vec![HEADER.map(str::to_owned).to_vec()];
     rows.extend(measured.iter().map(row));
-    let mut text = aligned(&rows, 2);
+    let width = columns_of_terminal();
+    let mut text = fitted(&rows, 2, width);
     text.push('\n');
     let mut normalizers = BTreeMap::new();
     for result in measured.iter().take(1).flat_map(|one| &one.results).filter(|result| result.errors.is_some()) {
@@ -31,8 +32,7 @@ pub fn all(measured: &[Measured]) -> String {
         let _ = writeln!(text, ">: a process that was killed is not counted");
     }
     if measured.iter().any(Measured::has_others_cost) {
-        let _ =
-            writeln!(text, "CPU s and peak MB `-`: were measured over other recordings too; --restart measures anew");
+        let _ = writeln!(text, "CPU s and peak MB `-`: measured over other recordings too; --restart measures anew");
     }
     for one in measured.iter().skip(1) {
         text.push_str(&difference(&measured[0], one));
@@ -127,19 +127,38 @@ fn languages(measured: &[Measured]) -> String {
             }
         }
     }
-    format!("\n{}", aligned(&rows, 2))
+    format!("\n{}", fitted(&rows, 2, columns_of_terminal()))
 }
 
-/// Columns as wide as their widest cell: the first `left` to the left, numbers to the right.
-fn aligned(rows: &[Vec<String>], left: usize) -> String {
+/// Columns as wide as their widest cell: the first `left` to the left, numbers to the right. Columns that do not fit into
+/// `width` follow below, behind the first column again.
+fn fitted(rows: &[Vec<String>], left: usize, width: usize) -> String {
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
-    let width =
+    let width_of =
         |column: usize| rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.width()).max().unwrap_or(0);
-    let widths: Vec<usize> = (0..columns).map(width).collect();
+    let widths: Vec<usize> = (0..columns).map(width_of).collect();
+    let mut blocks: Vec<Vec<usize>> = vec![Vec::new()];
+    let mut used = 0;
+    for column in 0..columns {
+        if used + widths[column] > width && blocks.last().is_some_and(|block| block.len() > 1) {
+            blocks.push(vec![0]);
+            used = widths[0] + 2;
+        }
+        used += widths[column] + 2;
+        if let Some(block) = blocks.last_mut() {
+            block.push(column);
+        }
+    }
+    blocks.iter().map(|block| aligned(rows, left, &widths, block)).collect::<Vec<_>>().join("\n")
+}
+
+/// Some columns of a table.
+fn aligned(rows: &[Vec<String>], left: usize, widths: &[usize], columns: &[usize]) -> String {
     let mut text = String::new();
     for row in rows {
-        let cells = row.iter().zip(&widths).enumerate().map(|(column, (cell, width))| {
-            let space = " ".repeat(width - cell.width());
+        let cells = columns.iter().filter_map(|column| Some((*column, row.get(*column)?)));
+        let cells = cells.map(|(column, cell)| {
+            let space = " ".repeat(widths[column] - cell.width());
             if column < left { format!("{cell}{space}") } else { format!("{space}{cell}") }
         });
         let line = cells.collect::<Vec<_>>().join("  ");
@@ -149,14 +168,23 @@ fn aligned(rows: &[Vec<String>], left: usize) -> String {
     text
 }
 
+/// Columns of the terminal; 80 where standard output is none.
+fn columns_of_terminal() -> usize {
+    terminal_size::terminal_size_of(std::io::stdout()).map_or(80, |(width, _)| width.0.into())
+}
+
 #[cfg(test)]
 mod tests {
-    use super::aligned;
+    use super::fitted;
 
     #[test]
-    fn columns_are_aligned_by_what_is_seen() {
+    fn columns_are_aligned_by_what_is_seen_and_follow_below_where_they_do_not_fit() {
         let row = |cells: [&str; 3]| cells.map(str::to_owned).to_vec();
-        let text = aligned(&[row(["name", "x", "files"]), row(["模型", "long", "7"])], 2);
-        assert_eq!(text, "name  x     files\n模型  long      7\n");
+        let rows = [row(["name", "x", "files"]), row(["模型", "long", "7"])];
+        assert_eq!(fitted(&rows, 2, 80), "name  x     files\n模型  long      7\n");
+        assert_eq!(fitted(&rows, 2, 17), fitted(&rows, 2, 80));
+        assert_eq!(fitted(&rows, 2, 16), "name  x\n模型  long\n\nname  files\n模型      7\n");
+        // A column that is too wide alone is still shown.
+        assert_eq!(fitted(&rows, 2, 3), fitted(&rows, 2, 10));
     }
 }

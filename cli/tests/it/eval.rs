@@ -70,6 +70,7 @@ fn the_table_the_json_and_the_details_say_the_same() {
     let done = eval(&scratch, &["-oj", &numbers, "--details", &details]).succeeds();
     let lines: Vec<&str> = done.stdout.lines().collect();
     assert!(lines[0].starts_with("model  type  files"), "{}", done.stdout);
+    assert!(lines.iter().all(|line| line.chars().count() <= 80), "it does not fit a terminal: {}", done.stdout);
     let cells: Vec<&str> = lines[1].split("  ").map(str::trim).filter(|cell| !cell.is_empty()).collect();
     // One of nine words: 11.11 %; of 9 digits and letters `1 2 4` against `1 2 3`, and `7 6 9 2 5 go`: 1 of 10.
     assert_eq!(cells[..8], ["demo", "q8_0", "2", "11.11 [0.00-33.33]", "10.00", "1/0/0", "100.0 %", "0"]);
@@ -111,10 +112,33 @@ fn the_table_the_json_and_the_details_say_the_same() {
     assert_eq!(json(&eval(&scratch, &["-oj", "-", "-np"]).succeeds().stdout), report);
     // Fewer of them: what the others took is not shown as theirs.
     let fewer = eval(&scratch, &["--limit", "1"]).succeeds();
-    let cells: Vec<&str> = fewer.stdout.lines().nth(1).unwrap().split_whitespace().collect();
+    let costs = fewer.stdout.lines().rfind(|line| line.starts_with("demo")).unwrap();
+    let cells: Vec<&str> = costs.split_whitespace().collect();
     assert_eq!(cells[cells.len() - 3..], ["-", "-", "8.1"], "{}", fewer.stdout);
     assert!(fewer.stdout.contains("measured over other recordings too"), "{}", fewer.stdout);
     assert_eq!(json(&scratch.read("out/summary.json"))["models"][0]["has_whole_cost"], false);
+}
+
+#[test]
+fn a_folder_and_a_csv_are_lists_too() {
+    let scratch = folder("eval-lists");
+    let out = |name: &str| scratch.path(name);
+    std::fs::create_dir(scratch.path("talks")).unwrap();
+    scratch.copy(SIX, "talks/six.wav");
+    scratch.write("talks/six.txt", b"seven six nine two five go");
+    scratch.write("talks/notes.md", b"no recording");
+    let table = |list: &str, folder: &str| qasr(&["eval", list, "-t", "1", "-o", &out(folder)]).succeeds().stdout;
+    let of_folder = table(&scratch.path("talks"), "a");
+    assert!(of_folder.contains(" 0.00 ") && of_folder.contains("basic (1 files)"), "{of_folder}");
+    let csv = scratch.write("list.csv", b"text,audio_filepath\n\"seven six nine two five, go\",talks/six.wav\n");
+    assert!(table(&csv, "b").contains(" 0.00 "));
+    // A text is read, and may not be replaced.
+    let text = scratch.path("talks/six.txt");
+    let refused = qasr(&["eval", &scratch.path("talks"), "-o", &out("c"), "--details", &text]).fails_with(2);
+    assert!(refused.stderr.contains("would replace a text"), "{}", refused.stderr);
+    std::fs::create_dir(scratch.path("empty")).unwrap();
+    let refused = qasr(&["eval", &scratch.path("empty"), "-o", &out("c")]).fails_with(2);
+    assert!(refused.stderr.contains("no recordings in this folder (wav, flac"), "{}", refused.stderr);
 }
 
 #[test]

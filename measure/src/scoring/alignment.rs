@@ -156,7 +156,7 @@ mod tests {
 
     #[test]
     fn halving_gives_the_same_counts_as_one_table() {
-        let mut random = super::super::bootstrap::Random::new(Bootstrap::default().seed);
+        let mut random = qasr_convert::random::Random::new(Bootstrap::default().seed);
         for round in 0..400 {
             let mut text =
                 |length: usize| -> Vec<&str> { (0..length).map(|_| ["a", "b", "c", "d"][random.below(4)]).collect() };

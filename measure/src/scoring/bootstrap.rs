@@ -2,6 +2,7 @@
 //! is noted. Files are drawn, not words, because errors in one recording are not independent of each other.
 
 use super::Errors;
+use qasr_convert::random::Random;
 use serde::{Deserialize, Serialize};
 use std::cmp::Ordering;
 
@@ -108,40 +109,4 @@ fn percentiles(files: usize, bootstrap: Bootstrap, value: impl Fn(&[usize]) -> O
     let last = values.len().checked_sub(1)?;
     let at = |fraction: f64| values[(fraction * last as f64).round() as usize];
     Some((at(0.025), at(0.975)))
-}
-
-/// Random numbers that are the same everywhere (SplitMix64).
-pub(super) struct Random(u64);
-
-impl Random {
-    pub fn new(seed: u64) -> Self {
-        Self(seed)
-    }
-
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        mixed ^ (mixed >> 31)
-    }
-
-    /// A number below `end`, every one as likely as the others.
-    pub fn below(&mut self, end: usize) -> usize {
-        ((u128::from(self.next()) * end as u128) >> 64) as usize
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_difference_is_told_where_its_interval_leaves_out_zero_on_enough_recordings() {
-        let difference = |low, high| Difference { points: (low + high) / 2.0, low, high };
-        let verdicts = [difference(0.1, 2.0), difference(-2.0, -0.1), difference(-1.0, 1.0), difference(0.0, 2.0)];
-        let told = [Ordering::Greater, Ordering::Less, Ordering::Equal, Ordering::Equal];
-        assert_eq!(verdicts.map(|one| one.verdict(6)), told.map(Some));
-        assert_eq!(verdicts.map(|one| one.verdict(5)), [None; 4]);
-    }
 }

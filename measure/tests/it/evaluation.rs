@@ -79,6 +79,14 @@ fn a_table_and_json_lines_say_the_same() {
         assert_eq!(without_line(&json), without_line(&table));
         assert_eq!(json.entries.iter().map(|entry| entry.line).collect::<Vec<_>>(), [1, 3, 4, 5]);
     }
+    // A CSV quotes commas, and NeMo has another name for the recording.
+    let csv = "audio_filepath,text,language,category\nthree.flac,\"One, 2 four!\",en,read\n\n\"six.wav\",seven,de,\n";
+    let csv = read(&scratch, "m.csv", csv).unwrap();
+    assert_eq!(csv.entries[0], table.entries[0]);
+    assert_eq!((csv.entries[1].line, csv.entries[1].text.as_deref()), (4, Some("seven")));
+    let nemo =
+        read(&scratch, "n.json", "{\"audio_filepath\": \"six.wav\", \"duration\": 2.5, \"text\": \"go\"}").unwrap();
+    assert_eq!((nemo.entries[0].name.as_str(), nemo.entries[0].text.as_deref()), ("six.wav", Some("go")));
     assert_eq!(table.entries[1].language, Language::find("de"));
     assert_eq!((table.entries[2].language, table.entries[2].text.as_deref()), (None, Some("")));
     assert!(table.entries[0].file.is_file());
@@ -102,7 +110,7 @@ fn only_a_text_that_someone_vouches_for_is_truth() {
 #[test]
 fn a_manifest_that_cannot_work_is_refused_with_line_and_remedy() {
     let scratch = folder("refused");
-    let cases: [(&str, &[u8], &[&str]); 14] = [
+    let cases: [(&str, &[u8], &[&str]); 16] = [
         ("a.tsv", b"path\ttext\nsix.wav\tx\n", &["a.tsv, line 1", "no column `file`", "path, text"]),
         ("b.tsv", b"file\twords\nsix.wav\tx\n", &["line 1", "`text` or `transcript`", "transcript_source"]),
         ("c.tsv", b"file\ttext\tfile\nsix.wav\tx\ty\n", &["`file` twice"]),
@@ -116,6 +124,8 @@ fn a_manifest_that_cannot_work_is_refused_with_line_and_remedy() {
         ("k.tsv", b"file\ttext\n\tx\n", &["line 2", "names no file"]),
         ("l.jsonl", b"{\"file\":\"six.wav\"}\n{\"file\":\n", &["line 2", "not a JSON object"]),
         ("m.jsonl", b"{\"text\":\"x\"}\n", &["line 1", "names no file"]),
+        ("q.csv", b"file,text\nsix.wav,one, two\n", &["line 2", "3 fields, the header 2", "a comma", "without quotes"]),
+        ("r.csv", b"file;text\nsix.wav;x\n", &["line 1", "no column `file`", "file;text"]),
         ("n.jsonl", b"{\"file\":\"six.wav\",\"text\":6}\n", &["line 1", "`text` is 6"]),
     ];
     for (name, text, parts) in cases {
