@@ -76,9 +76,9 @@ files, MKV, WebM, AIFF, CAF, AU, at any rate; other codecs by ffmpeg, if --decod
 auto allows it. Of a folder its recordings are taken, sorted by name. `qasr inspect
 FILE` lists the audio tracks of a recording.
 
-FILE is the recording's name without its extension: film.srt lies beside film.mp4.
-Where two recordings of a run would share a file, and where an output would replace
-a recording, the extension stays: talk.wav.srt, talk.mp3.srt.
+FILE is the whole name of the recording, as in whisper-cli: talk.wav.txt. Subtitles
+(SRT, VTT, LRC) lose its extension, because players look for film.srt beside
+film.mp4, unless two recordings of a run would share a file.
 
 Pieces of text with times (SRT, VTT, LRC, TSV, CSV, JSON) are cut at sentence ends,
 then clauses, then words. The model gives times of utterances only: the times of

@@ -42,6 +42,11 @@ pub enum Format {
 }
 
 impl Format {
+    /// Whether a player looks for it beside a recording, by the recording's name without extension.
+    pub fn is_for_players(self) -> bool {
+        matches!(self, Format::Srt | Format::Vtt | Format::Lrc)
+    }
+
     /// Every format, in the order in which they are written.
     pub const ALL: [Format; 9] = [
         Format::Txt,

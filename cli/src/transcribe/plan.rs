@@ -138,8 +138,9 @@ fn base(input: &Input, base: Option<&PathBuf>, folder: Option<&Path>, formats: &
     }
 }
 
-/// Gives every job its files. A recording's own name loses its extension, as players look for `film.srt` beside
-/// `film.mp4`; it keeps it where two recordings would share a file, or an output would replace a recording.
+/// Gives every job its files. They are named as whisper-cli's, by the whole name of the recording: `talk.wav.txt`. The
+/// transcript that a person keeps in `talk.txt` is not replaced. Subtitles lose the recording's extension, because players
+/// look for `film.srt` beside `film.mp4`, unless two recordings would share a file or an output would replace a recording.
 fn name_files(jobs: &mut [Job], bases: &[Base], formats: &[Format]) {
     let short = |job: &Job, folder: &Path| folder.join(job.input.file_stem().unwrap_or(job.input.as_os_str()));
     let mut uses: HashMap<PathBuf, usize> = HashMap::new();
@@ -149,21 +150,21 @@ fn name_files(jobs: &mut [Job], bases: &[Base], formats: &[Format]) {
         }
     }
     let inputs: HashSet<PathBuf> = jobs.iter().filter_map(|job| job.input.canonicalize().ok()).collect();
-    let replaces = |base: &Path| {
-        let mut files = formats.iter().map(|format| output::file_name(base, *format));
-        files.any(|file| file.canonicalize().is_ok_and(|file| inputs.contains(&file)))
-    };
+    let replaces = |file: &Path| file.canonicalize().is_ok_and(|file| inputs.contains(&file));
     for (job, base) in jobs.iter_mut().zip(bases) {
-        let base = match base {
-            Base::Nowhere | Base::Stdout => continue,
-            Base::Typed(base) => base.clone(),
+        let name = |format: Format| match base {
+            Base::Nowhere | Base::Stdout => None,
+            Base::Typed(base) => Some(output::file_name(base, format)),
             Base::Own { folder } => {
                 let short = short(job, folder);
-                let is_free = uses.get(&place(&short)).is_none_or(|uses| *uses == 1) && !replaces(&short);
-                if is_free { short } else { folder.join(job.input.file_name().unwrap_or(job.input.as_os_str())) }
+                let subtitles = output::file_name(&short, format);
+                let is_free = uses.get(&place(&short)).is_none_or(|uses| *uses == 1) && !replaces(&subtitles);
+                let whole = folder.join(job.input.file_name().unwrap_or(job.input.as_os_str()));
+                let for_players = format.is_for_players() && is_free;
+                Some(if for_players { subtitles } else { output::file_name(&whole, format) })
             }
         };
-        job.files = formats.iter().map(|format| (*format, output::file_name(&base, *format))).collect();
+        job.files = formats.iter().filter_map(|format| Some((*format, name(*format)?))).collect();
     }
 }
 
@@ -256,6 +257,14 @@ mod tests {
         assert_eq!(files(&jobs), ["d/a.wav.srt", "a.srt", "d/a.mp3.srt"]);
         let jobs = planned(&["d/a.wav", "a.mp3", "-osrt", "--output-dir", "o"]).unwrap();
         assert_eq!(files(&jobs), ["o/a.wav.srt", "o/a.mp3.srt"]);
+    }
+
+    #[test]
+    fn only_subtitles_lose_the_extension_of_the_recording() {
+        let jobs = planned(&["d/a.wav", "-otxt", "-osrt", "-ovtt", "-ojson"]).unwrap();
+        let given = &jobs[0].files;
+        let names: Vec<&Path> = given.iter().map(|(_, path)| path.as_path()).collect();
+        assert_eq!(names, ["d/a.wav.txt", "d/a.srt", "d/a.vtt", "d/a.wav.json"].map(Path::new));
     }
 
     #[test]

@@ -24,10 +24,10 @@ pub fn brief(warnings: &[Warning]) -> Vec<Warning> {
     brief
 }
 
-/// The files of one recording: the first by its name, others of the same base by their ends.
+/// The files of one recording: of files that share a base, the first by its name, the others by their extensions.
 pub fn wrote(paths: &[&Path]) -> String {
     let names = paths.iter().enumerate().map(|(index, path)| {
-        let shares_base = index > 0 && path.with_extension("") == paths[0].with_extension("");
+        let shares_base = index > 0 && path.with_extension("") == paths[index - 1].with_extension("");
         match path.extension() {
             Some(extension) if shares_base => format!(".{}", extension.display()),
             _ => path.display().to_string(),

@@ -85,13 +85,13 @@ fn every_format_is_written_beside_the_recording() {
     let recording = scratch.copy(RECORDING, "talk.wav");
     let run = qasr(&["transcribe", "-m", "demo", &recording, "--output-format", "all"]).succeeds();
     assert_eq!(run.stdout, format!("{WORDS}\n"));
-    assert_eq!(scratch.read("talk.txt"), format!("{WORDS}\n"));
+    assert_eq!(scratch.read("talk.wav.txt"), format!("{WORDS}\n"));
     assert_eq!(scratch.read("talk.srt"), format!("1\n00:00:00,000 --> 00:00:06,000\n{WORDS}\n\n"));
     assert_eq!(scratch.read("talk.vtt"), format!("WEBVTT\n\n00:00:00.000 --> 00:00:06.000\n{WORDS}\n\n"));
-    assert_eq!(scratch.read("talk.tsv"), format!("start\tend\ttext\n0\t6000\t{WORDS}\n"));
-    assert_eq!(scratch.read("talk.csv"), format!("start,end,text\n0,6000,\"{WORDS}\"\n"));
+    assert_eq!(scratch.read("talk.wav.tsv"), format!("start\tend\ttext\n0\t6000\t{WORDS}\n"));
+    assert_eq!(scratch.read("talk.wav.csv"), format!("start,end,text\n0,6000,\"{WORDS}\"\n"));
     assert_eq!(scratch.read("talk.lrc"), format!("[by:qasr]\n[00:00.00]{WORDS}\n"));
-    let json = json(&scratch.read("talk.json"));
+    let json = json(&scratch.read("talk.wav.json"));
     assert_eq!(json["task"], "transcribe");
     assert_eq!((&json["language"], &json["language_name"]), (&"english".into(), &"English".into()));
     assert_eq!((&json["duration"], &json["text"]), (&6.0.into(), &WORDS.into()));
@@ -378,7 +378,7 @@ fn output_files_can_go_to_a_folder() {
     let recording = scratch.copy(RECORDING, "talk.wav");
     let folder = scratch.path("new/texts");
     qasr(&["transcribe", "-np", "-osrt", "-otxt", "--output-dir", &folder, &recording]).succeeds();
-    assert_eq!(scratch.read("new/texts/talk.txt"), format!("{WORDS}\n"));
+    assert_eq!(scratch.read("new/texts/talk.wav.txt"), format!("{WORDS}\n"));
     fs::create_dir(scratch.path("d")).unwrap();
     qasr(&["transcribe", "-np", "-osrt", "-of", &scratch.path("d/"), &recording]).succeeds();
     assert!(scratch.read("d/talk.srt").contains(WORDS));
@@ -403,11 +403,13 @@ fn an_existing_output_keeps_its_place_until_the_new_one_is_whole() {
     let scratch = Scratch::new("replace");
     let recording = scratch.copy(RECORDING, "talk.wav");
     scratch.write("talk.srt", b"old");
+    scratch.write("talk.txt", b"by a person");
     qasr(&["transcribe", "-np", "-osrt", &recording, "-m", "nowhere.gguf"]).fails_with(4);
     assert_eq!(scratch.read("talk.srt"), "old");
-    qasr(&["transcribe", "-np", "-osrt", &recording]).succeeds();
+    qasr(&["transcribe", "-np", "-osrt", "-otxt", &recording]).succeeds();
     assert!(scratch.read("talk.srt").contains(WORDS));
-    assert_eq!(scratch.names(), ["talk.srt", "talk.wav"]);
+    assert_eq!(scratch.read("talk.txt"), "by a person");
+    assert_eq!(scratch.names(), ["talk.srt", "talk.txt", "talk.wav", "talk.wav.txt"]);
 }
 
 #[cfg(unix)]
@@ -418,7 +420,7 @@ fn output_files_can_be_read_by_others() {
     let recording = scratch.copy(RECORDING, "talk.wav");
     qasr(&["transcribe", "-np", "-otxt", &recording]).succeeds();
     let mode = |name: &str| fs::metadata(scratch.path(name)).unwrap().permissions().mode() & 0o777;
-    assert_eq!(mode("talk.txt"), mode("talk.wav"));
+    assert_eq!(mode("talk.wav.txt"), mode("talk.wav"));
 }
 
 #[cfg(unix)]
@@ -434,7 +436,7 @@ fn a_closed_standard_output_is_an_error_unless_files_were_asked_for() {
     assert_eq!(refused.status.code(), Some(6));
     assert!(String::from_utf8_lossy(&refused.stderr).contains("standard output is closed"));
     assert_eq!(run("-otxt").status.code(), Some(0));
-    assert_eq!(scratch.read("talk.txt"), format!("{WORDS}\n"));
+    assert_eq!(scratch.read("talk.wav.txt"), format!("{WORDS}\n"));
     let thrown_away = qasr(&["transcribe", "-np", RECORDING]).stdout(Stdio::null());
     thrown_away.succeeds();
 }

@@ -90,7 +90,7 @@ fn utterances_can_be_lines() {
     let recording = scratch.copy(RECORDING, "talk.wav");
     let lines = printed(&["--lines", "--segment-seconds", "2", "-otxt", "-osrt", "-ml", "0", &recording]);
     assert!(lines.lines().count() >= 2, "{lines}");
-    assert_eq!(scratch.read("talk.txt"), lines);
+    assert_eq!(scratch.read("talk.wav.txt"), lines);
     let srt = scratch.read("talk.srt");
     assert_eq!(cues(&srt).iter().map(|cue| cue.2.join("")).collect::<Vec<_>>(), lines.lines().collect::<Vec<_>>());
 }

@@ -30,7 +30,7 @@ fn a_folder_gives_its_recordings_in_order() {
     let run =
         qasr(&["transcribe", "-np", "-m", "demo", "--recursive", "-otxt", "--output-dir", &texts, &talks]).succeeds();
     assert_eq!(run.stdout.lines().count(), 3);
-    assert_eq!(scratch.read("texts/deep/c.txt"), format!("{WORDS}\n"));
+    assert_eq!(scratch.read("texts/deep/c.wav.txt"), format!("{WORDS}\n"));
     let empty = scratch.path("empty");
     fs::create_dir(&empty).unwrap();
     let run = qasr(&["transcribe", &empty]).fails_with(2);
@@ -41,15 +41,15 @@ fn a_folder_gives_its_recordings_in_order() {
 fn a_run_goes_on_where_another_stopped() {
     let (scratch, talks) = folder("existing");
     let files = ["-m", "demo", "-otxt", "-osrt", "--skip-existing", "-r", &talks];
-    scratch.write("talks/a.txt", b"an earlier run");
+    scratch.write("talks/a.wav.txt", b"an earlier run");
     scratch.write("talks/a.srt", b"an earlier run");
     // One of two files is not enough.
-    scratch.write("talks/b.txt", b"half a run");
+    scratch.write("talks/b.wav.txt", b"half a run");
     let run = qasr(&[&["transcribe"], &files[..]].concat()).succeeds();
     let last = run.stderr.lines().last().unwrap();
     assert_eq!(last, "qasr: 2 of 3 recordings done; 1 left out, as their files are there");
-    assert_eq!(scratch.read("talks/a.txt"), "an earlier run");
-    assert_eq!(scratch.read("talks/b.txt"), format!("{WORDS}\n"));
+    assert_eq!(scratch.read("talks/a.wav.txt"), "an earlier run");
+    assert_eq!(scratch.read("talks/b.wav.txt"), format!("{WORDS}\n"));
     // Nothing is left: no model is opened.
     let again = ["-m", "nowhere.gguf", "-otxt", "-osrt", "--skip-existing", "-r", &talks];
     let run = qasr(&[&["transcribe"], &again[..]].concat()).succeeds();
