@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! context text, language ─ prompt ─▶ ids before the audio rows, ids after them
-//! generated ids ─ Tokenizer ─▶ raw text ─ answer (with repetition, language) ─▶ language, text
+//! generated ids ─ Tokenizer, Detokenizer ─▶ raw text ─ answer (with repetition, language) ─▶ language, text
 //! ```
 //!
 //! No token id is written in this room. Every control token is looked up by its text in the vocabulary of the

@@ -6,7 +6,7 @@ use crate::optional;
 
 use qasr::text::language::Language;
 use qasr::text::prompt::{ControlTokens, Prompt};
-use qasr::text::{Tokenizer, Vocabulary, answer, repetition};
+use qasr::text::{Detokenizer, Tokenizer, Vocabulary, answer, repetition};
 use serde_json::Value;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -92,6 +92,10 @@ fn agrees_with_the_official_package(tokenizer: &Tokenizer, golden: &Value) {
     for case in list(&golden["decode"]) {
         let ids = ids(&case["ids"]);
         assert_eq!(tokenizer.decode(&ids), text(&case["text"]), "{case}");
+        let mut detokenizer = Detokenizer::new(tokenizer);
+        let mut pieces: Vec<String> = ids.iter().map(|&id| detokenizer.push(id)).collect();
+        pieces.push(detokenizer.finish());
+        assert_eq!(pieces.concat(), text(&case["text"]), "{case}");
     }
 }
 
