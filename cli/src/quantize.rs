@@ -61,7 +61,9 @@ pub struct QuantizeArgs {
     #[arg(long)]
     pub dry_run: bool,
 
-    /// With --dry-run: a line for every tensor, with its source and the reason for its type
+    /// With --dry-run: a line for every tensor
+    ///
+    /// With its source and the reason for its type.
     #[arg(short, long, requires = "dry_run")]
     pub verbose: bool,
 

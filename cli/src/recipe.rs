@@ -33,9 +33,11 @@ Examples:
   qasr recipe m/asr-bf16.gguf calibration.tsv --max-kl 0.02 --imatrix asr.imatrix.gguf -o mine.recipe
   qasr recipe Qwen3-ASR-0.6B/ held-out.tsv --measure balanced -o balanced.recipe";
 
+const USAGE: &str = "qasr recipe [OPTIONS] --target-size <SIZE> -o <FILE> <SOURCE> <MANIFEST>";
+
 /// Search the best quantization for a size
 #[derive(Debug, Args)]
-#[command(after_long_help = NOTES, arg_required_else_help = true, group = ArgGroup::new("budget").required(true))]
+#[command(override_usage = USAGE, after_long_help = NOTES, arg_required_else_help = true, group = ArgGroup::new("budget").required(true))]
 pub struct RecipeArgs {
     /// A checkpoint, or a model of 16 or 32 bits
     #[arg(value_name = "SOURCE")]
@@ -61,8 +63,10 @@ pub struct RecipeArgs {
     #[arg(long, value_name = "NAME|FILE", group = "budget")]
     pub measure: Option<PathBuf>,
 
-    /// Types to choose from
-    #[arg(long, value_name = "TYPES", value_delimiter = ',', value_parser = parse_kind,
+    /// Types to choose from [default: all]
+    ///
+    /// f16, q8_0, q6_k, q5_k, q5_0, q4_k, q4_0, iq4_nl.
+    #[arg(long, hide_default_value = true, value_name = "TYPES", value_delimiter = ',', value_parser = parse_kind,
           default_value = "f16,q8_0,q6_k,q5_k,q5_0,q4_k,q4_0,iq4_nl")]
     pub types: Vec<GgmlType>,
 

@@ -23,7 +23,7 @@ pub struct WorkArgs {
     #[arg(long, value_name = "DIR")]
     pub work: Option<PathBuf>,
 
-    /// Skip recordings longer than this in the KL measurement
+    /// Skip longer recordings in the KL measurement
     #[arg(long, value_name = "SECONDS", default_value_t = 30.0, value_parser = parse_seconds)]
     pub longest: f64,
 

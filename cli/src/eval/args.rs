@@ -43,7 +43,7 @@ Exit codes:
 #[derive(Debug, Args)]
 #[command(override_usage = "qasr eval [OPTIONS] <LIST|FOLDER>", after_long_help = NOTES, arg_required_else_help = true)]
 pub struct EvalArgs {
-    /// List of recordings with their texts (TSV, CSV, JSON lines), or a folder
+    /// Recordings with texts (TSV, CSV, JSON lines), or a folder
     #[arg(value_name = "LIST|FOLDER")]
     pub manifest: PathBuf,
 

@@ -71,7 +71,8 @@ pub fn sentence(end: &End) -> String {
 pub fn speed(rtf: f64) -> String {
     match 1.0 / rtf {
         fast @ 10.0.. => format!("{fast:.0}x real time"),
-        slow => format!("{slow:.1}x real time"),
+        slow @ ..0.1 => format!("{slow:.2}x real time"),
+        middle => format!("{middle:.1}x real time"),
     }
 }
 

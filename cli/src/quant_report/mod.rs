@@ -42,9 +42,12 @@ pub struct QuantReportArgs {
     #[arg(value_name = "MANIFEST")]
     pub manifest: PathBuf,
 
-    /// Types to measure, separated by commas
+    /// Types to measure, separated by commas [default: all]
+    ///
+    /// f32, bf16, q8_0, q6_k, q5_k_m, q5_0, q4_k_m, q4_0, iq4_nl, safe, balanced, small.
     #[arg(
         long,
+        hide_default_value = true,
         value_name = "TYPES",
         value_delimiter = ',',
         default_value = "f32,bf16,q8_0,q6_k,q5_k_m,q5_0,q4_k_m,q4_0,iq4_nl,safe,balanced,small"
