@@ -33,7 +33,7 @@ mod wav_format;
 
 pub use buffer::SampleBuffer;
 pub use pcm::Pcm16k;
-pub use recording::{Channel, Decoder, RawFormat, ReadOptions, Recording};
+pub use recording::{Channel, Decoder, EXTENSIONS, RawFormat, ReadOptions, Recording, is_recording_name};
 pub use survey::{AudioTrack, Survey, survey};
 
 use crate::error::Result;

@@ -3,6 +3,7 @@
 use super::pcm::Pcm16k;
 use crate::transcript::Warning;
 use crate::units::SampleIndex;
+use std::path::Path;
 use std::time::Duration;
 
 /// What to read of a source, and how.
@@ -69,4 +70,17 @@ pub struct Recording {
     pub channels: u32,
     /// Container and codec, for people: `wav (16-bit)`, `ogg (vorbis)`.
     pub format: String,
+}
+
+/// Extensions of files that hold recordings, the common ones first. Only for finding recordings in a folder: the content of
+/// a file decides about its format.
+pub const EXTENSIONS: [&str; 25] = [
+    "wav", "flac", "mp3", "ogg", "opus", "m4a", "mp4", "mkv", "webm", "mov", "aac", "oga", "m4b", "m4v", "3gp", "mka",
+    "aiff", "aif", "aifc", "caf", "au", "snd", "w64", "mp2", "mpga",
+];
+
+/// Whether a file's name ends as those of recordings do ([`EXTENSIONS`], in any case).
+pub fn is_recording_name(path: &Path) -> bool {
+    let extension = path.extension().unwrap_or_default().to_string_lossy().to_lowercase();
+    EXTENSIONS.contains(&extension.as_str())
 }

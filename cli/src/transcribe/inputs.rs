@@ -1,15 +1,10 @@
 //! The recordings of a command line: files as they were typed, and those of folders.
 
+use qasr::audio;
 use qasr::error::{Error, Result};
 use std::collections::HashSet;
 use std::fs;
 use std::path::{Path, PathBuf};
-
-/// Names of files that hold recordings. What is in them is found out by reading.
-const EXTENSIONS: [&str; 25] = [
-    "wav", "flac", "mp3", "ogg", "oga", "opus", "m4a", "m4b", "mp4", "m4v", "mov", "3gp", "aac", "mkv", "mka", "webm",
-    "aiff", "aif", "aifc", "caf", "au", "snd", "w64", "mp2", "mpga",
-];
 
 /// A recording, or why there is none.
 #[derive(Debug)]
@@ -44,7 +39,7 @@ pub fn expand<'a>(typed: impl Iterator<Item = &'a PathBuf>, is_recursive: bool) 
             return Err(Error::usage(format!(
                 "{}: there are no recordings in this folder ({}, …){deeper}",
                 path.display(),
-                EXTENSIONS[..9].join(", ")
+                audio::EXTENSIONS[..9].join(", ")
             )));
         }
         inputs.append(&mut folder.inputs);
@@ -88,14 +83,9 @@ impl Folder {
                 if self.is_recursive {
                     self.read(&path, &below.join(name));
                 }
-            } else if is_recording(&path) {
+            } else if audio::is_recording_name(&path) {
                 self.inputs.push(Input { path, below: below.to_owned(), fault: None });
             }
         }
     }
-}
-
-fn is_recording(path: &Path) -> bool {
-    let extension = path.extension().unwrap_or_default().to_string_lossy().to_lowercase();
-    EXTENSIONS.contains(&extension.as_str())
 }

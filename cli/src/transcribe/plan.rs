@@ -3,6 +3,7 @@
 use super::inputs::{Input, expand, is_stdin};
 use crate::args::TranscribeArgs;
 use crate::output::{self, Format};
+use crate::places::place;
 use qasr::error::{Error, Result};
 use std::collections::{HashMap, HashSet};
 use std::fs;
@@ -193,16 +194,6 @@ fn check_names(jobs: &[Job]) -> Result<()> {
         }
     }
     Ok(())
-}
-
-/// Where a file lies whatever the spelling of its folder: `a/../b.txt` and `b.txt` are one place.
-fn place(path: &Path) -> PathBuf {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    match (folder.canonicalize(), path.file_name()) {
-        (Ok(folder), Some(name)) => folder.join(name),
-        // Writing will fail and say why.
-        _ => path.to_path_buf(),
-    }
 }
 
 /// The formats asked for, each once, in the order of [`Format::ALL`].

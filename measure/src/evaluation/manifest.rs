@@ -12,6 +12,7 @@
 //! never quoted, those of a CSV by commas. In a folder the text of `talk.wav` is that of `talk.txt` or `talk.wav.txt`.
 
 use crate::identity::FileIdentity;
+use qasr::audio::{EXTENSIONS, is_recording_name};
 use qasr::error::{Error, ErrorKind, Result};
 use qasr::text::Language;
 use serde_json::{Map, Value};
@@ -48,11 +49,6 @@ pub struct Manifest {
     /// Its recordings, in order.
     pub entries: Vec<Entry>,
 }
-
-/// Names of files that hold recordings. Their content decides.
-pub const EXTENSIONS: [&str; 16] = [
-    "wav", "flac", "mp3", "ogg", "oga", "opus", "m4a", "mp4", "aac", "aiff", "aif", "aifc", "caf", "webm", "mka", "w64",
-];
 
 /// Values of `transcript_source` that vouch for a text. Others (`model:NAME`, `slots`, `none`) do not.
 const TRUTHS: [&str; 3] = ["human", "reference", "script"];
@@ -191,15 +187,14 @@ fn in_folder(folder: &Path) -> Result<Manifest> {
     let mut entries = Vec::new();
     for entry in fs::read_dir(folder).map_err(failed)? {
         let file = entry.map_err(failed)?.path();
-        let extension = file.extension().unwrap_or_default().to_string_lossy().to_lowercase();
-        if file.is_file() && EXTENSIONS.contains(&extension.as_str()) {
+        if file.is_file() && is_recording_name(&file) {
             let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
             let (text_file, text) = text_beside(&file)?.unzip();
             entries.push(Entry { name, file, text, language: None, category: None, line: 0, text_file });
         }
     }
     if entries.is_empty() {
-        let (folder, known) = (folder.display(), EXTENSIONS[..5].join(", "));
+        let (folder, known) = (folder.display(), EXTENSIONS[..9].join(", "));
         return Err(Error::usage(format!("{folder}: there are no recordings in this folder ({known}, …)")));
     }
     entries.sort_by(|one, other| one.file.cmp(&other.file));

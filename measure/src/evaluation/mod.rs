@@ -10,7 +10,7 @@ mod result;
 mod summary;
 
 pub use journal::{ModelLine, ProcessLine, ResultJournal, ResultLine, run_identity};
-pub use manifest::{EXTENSIONS, Entry, Manifest};
+pub use manifest::{Entry, Manifest};
 pub use result::{Failure, FileResult, StageTimes};
 pub use summary::{Comparison, Group, Score, Share, Summary, compare};
 
