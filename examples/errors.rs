@@ -1,4 +1,4 @@
-//! What can go wrong, and how a program can put it in its own words.
+//! Errors, and how a program can word them for its own users.
 //!
 //! ```text
 //! cargo run --release --example errors

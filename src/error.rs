@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-/// What went wrong, as far as a caller can act on it. The command maps each kind to its own exit code.
+/// Kinds of failure that a caller can act on. The command maps each kind to its own exit code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ErrorKind {

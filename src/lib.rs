@@ -103,5 +103,5 @@ pub use transcript::{Segment, Timings, Transcript, Warning, WarningCode};
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 /// The git revision it was built from: `revision 0123456789ab`, or `revision unknown`.
 pub const REVISION: &str = env!("QASR_REVISION");
-/// Version and revision: what tells two builds apart.
+/// Version and revision, which identify a build.
 pub const BUILD: &str = concat!(env!("CARGO_PKG_VERSION"), " ", env!("QASR_REVISION"));

@@ -1,4 +1,4 @@
-//! What to recognize and how: the same for the offline and the live driver, so that they give the same text.
+//! Settings of recognition: the same for the offline and the live driver, so that they give the same text.
 
 use crate::endpoint::Detector;
 use crate::error::{Error, ErrorKind, Result};
@@ -18,7 +18,7 @@ pub const SEGMENT_SECONDS: f64 = 30.0;
 /// in advance, and no minute of speech has so many.
 const MOST_NEW_TOKENS: usize = 4096;
 
-/// What to transcribe and how. All fields have sensible defaults.
+/// Settings of recognition. All fields have sensible defaults.
 ///
 /// Serialized, they are everything beside the audio and the model that decides about a text, for journals and traces:
 /// equal JSON means equal results. All fields are required when they are read again, and no others are taken, so that
@@ -31,7 +31,7 @@ pub struct Options {
     pub language: Option<Language>,
     /// Words given to bias recognition. Plain text: control tokens in it are not obeyed.
     pub context_text: String,
-    /// How speech is told from silence: utterances end at pauses, and what lies between them is not recognized.
+    /// The speech detector: utterances end at pauses, and audio between them is not recognized.
     pub detector: Detector,
     /// Longest utterance in seconds; longer ones are cut at a quiet place. 1 to 1200.
     pub segment_seconds: Option<f64>,
@@ -47,7 +47,7 @@ pub struct Options {
     pub peak: PeakPolicy,
     /// Where the recording given begins in the file it was cut from: added to all times.
     pub origin: SampleIndex,
-    /// What is kept from one step to the next.
+    /// Caches that are kept from one step to the next.
     pub reuse: Reuse,
     /// Stops the work from another thread. Not serialized.
     #[serde(skip)]

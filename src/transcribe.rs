@@ -183,7 +183,7 @@ impl Transcriber {
         self.options.origin + waiting.min(self.begun.unwrap_or(waiting))
     }
 
-    /// What there is. Unless [`Self::finish`] succeeded, it is not complete, and says where it ends.
+    /// The transcript so far. Unless [`Self::finish`] succeeded, it is not complete, and says where it ends.
     pub fn into_transcript(mut self) -> Transcript {
         let transcript = &mut self.transcript;
         transcript.duration = self.audio.end();

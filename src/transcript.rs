@@ -1,4 +1,4 @@
-//! What a transcription gives back: text with its segments, and everything that went less than perfectly.
+//! The result of a transcription: text with its segments, warnings and timings.
 
 use crate::error::Remedy;
 use crate::mel;
@@ -29,7 +29,7 @@ pub struct Transcript {
     pub timings: Timings,
 }
 
-/// What stands between the texts of two utterances.
+/// The separator between the texts of two utterances.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Joining {
     /// A space, where the script has spaces between words.
@@ -195,7 +195,7 @@ impl fmt::Display for WarningCode {
     }
 }
 
-/// Wall time per stage, summed over segments. Prefill and decode are apart because they are different work.
+/// Wall time per stage, summed over segments. Prefill and decode are counted separately because they are different work.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Timings {
     /// Opening the model files.

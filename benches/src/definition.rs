@@ -16,7 +16,7 @@ pub const PLACES: [&str; 5] = ["qasr", "model", "audio", "threads", "max-new-tok
 pub struct Definition {
     /// The file's name without `.toml`.
     pub name: String,
-    /// What it is for and how it can mislead, in a paragraph.
+    /// Its purpose and how it can mislead, in a paragraph.
     pub analysis: String,
     /// Contender A, word by word, with placeholders.
     pub command: Vec<String>,
@@ -29,7 +29,7 @@ pub struct Definition {
     pub verify: Verify,
 }
 
-/// What makes a run valid.
+/// Conditions for a valid run.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Verify {

@@ -15,7 +15,7 @@ pub enum Agreement {
     RunsOfTheSameCommand,
 }
 
-/// What a run has to show.
+/// Conditions that a run has to meet.
 #[derive(Debug, Clone)]
 pub struct Verification {
     /// The text, where it is known. Where contenders may differ, it is contender A's.

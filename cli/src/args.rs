@@ -1,4 +1,4 @@
-//! What can be typed. Meaning is given to it by the file of each subcommand.
+//! The flags. The file of each subcommand gives them their meaning.
 
 use super::compare::args::CompareArgs;
 use super::eval::args::EvalArgs;
@@ -390,7 +390,7 @@ Examples:
   qasr man > ~/.local/share/man/man1/qasr.1
   qasr man transcribe | man -l -";
 
-/// What decodes recordings.
+/// The decoder of recordings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum DecoderName {
     /// qasr itself, and for other codecs ffmpeg, with a warning
@@ -425,7 +425,7 @@ fn parse_channel(typed: &str) -> Result<ChannelChoice, String> {
     }
 }
 
-/// The folder for output files: the name of a file is refused, since other tools take one behind `-o`.
+/// The folder for output files: the name of a file is refused, since other tools take one after `-o`.
 fn folder(path: PathBuf) -> Result<PathBuf, String> {
     let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
     match Format::ALL.iter().find(|format| format.extension() == extension) {

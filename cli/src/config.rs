@@ -40,7 +40,7 @@ const KEYS: [&str; 14] = [
     "no-prints",
 ];
 
-/// What a subcommand takes from here. Measurements take the model alone: their numbers must not depend on a file that
+/// The settings that a subcommand takes from here. Measurements take the model alone: their numbers must not depend on a file that
 /// the command line does not show.
 fn keys_of(subcommand: &str) -> &'static [&'static str] {
     match subcommand {
@@ -104,7 +104,7 @@ pub fn complete(argv: Vec<OsString>) -> Result<Completed, Refused> {
         longer.insert(2, flag);
         match Cli::command().try_get_matches_from(&longer) {
             Ok(_) => {}
-            // What was typed leaves no place for it.
+            // A typed flag excludes it.
             Err(error) if error.kind() == ErrorKind::ArgumentConflict => continue,
             Err(error) => {
                 let sentence = super::one_sentence(&error.render().to_string(), &format!("qasr {name}"));

@@ -1,4 +1,4 @@
-//! What a run took: time per stage and memory.
+//! The cost of a run: time per stage and memory.
 
 use super::progress::{clock, factor};
 use qasr::transcript::{Timings, Transcript};

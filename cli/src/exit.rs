@@ -25,7 +25,7 @@ pub enum Exit {
 }
 
 impl Exit {
-    /// What a process of this program meant by its code.
+    /// The meaning of the exit code of a process of this program.
     pub fn from_code(code: i32) -> Self {
         let all = [Self::Success, Self::Usage, Self::BadAudio, Self::BadModel, Self::Incomplete, Self::BadOutput];
         all.into_iter().find(|exit| *exit as i32 == code).unwrap_or(Self::Failure)

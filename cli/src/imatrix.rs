@@ -52,7 +52,7 @@ pub struct ImatrixArgs {
     pub progress: bool,
 }
 
-/// What to do about a file that cannot be written.
+/// The remedy for a file that cannot be written.
 const PLACE: &str = "choose another place with -o";
 
 /// Runs the subcommand.

@@ -133,7 +133,7 @@ fn explain(error: &clap::Error, command: &str) -> Exit {
     }
 }
 
-/// The command whose help tells more: the subcommand that was typed, if there is such a one.
+/// The command whose help is named: the typed subcommand, if it exists.
 fn help_command(argv: &[OsString]) -> String {
     let typed = argv.get(1).and_then(|typed| typed.to_str()).unwrap_or_default();
     match Cli::command().find_subcommand(typed) {

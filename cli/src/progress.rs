@@ -22,7 +22,7 @@ pub struct Progress<'a> {
     pub elapsed: Duration,
 }
 
-/// What is counted.
+/// The unit that is counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unit {
     /// Samples of a recording.
@@ -115,7 +115,7 @@ pub fn factor(times: f64) -> String {
     }
 }
 
-/// A name without its middle, where it does not fit: its start and its end tell recordings apart.
+/// A name without its middle, where it does not fit: its start and its end identify a recording.
 fn shortened(name: &str, width: usize) -> String {
     let name: String = name.chars().map(|letter| if letter.is_control() { ' ' } else { letter }).collect();
     if name.width() <= width {
@@ -135,7 +135,7 @@ fn shortened(name: &str, width: usize) -> String {
     if width == 0 { String::new() } else { format!("{}…{end}", cut(&name, left)) }
 }
 
-/// The start of a text that takes at most so many columns.
+/// The start of a text that takes at most this number of columns.
 fn cut(text: &str, width: usize) -> &str {
     let mut used = 0;
     let end = text.grapheme_indices(true).find_map(|(at, letter)| {

@@ -73,7 +73,7 @@ pub fn not_downloaded(repository: &str) -> String {
     )
 }
 
-/// What to do about `-hf`, which downloads in llama.cpp's commands; `typed` is the flag's value, if it has one.
+/// The answer to `-hf`, which downloads in llama.cpp's commands; `typed` is the flag's value, if it has one.
 pub fn instead_of_download(typed: Option<&str>) -> String {
     // There, a type may stand after a colon, and most repositories hold converted files and no checkpoint.
     let repository = typed.and_then(|typed| typed.split(':').next());

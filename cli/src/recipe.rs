@@ -82,7 +82,7 @@ pub struct RecipeArgs {
     pub output: PathBuf,
 }
 
-/// What to do about a file that cannot be written.
+/// The remedy for a file that cannot be written.
 const PLACE: &str = "choose another place with -o";
 
 /// Runs the subcommand.
@@ -198,7 +198,7 @@ fn write_recipe(plan: &Recipe, path: &Path, messages: &Messages) -> Result<()> {
     Ok(())
 }
 
-/// What was measured, for reading.
+/// The measurement as text.
 fn tables(measured: &[Sensitivity], found: &Found, kinds: &[GgmlType], plan: &Recipe) -> String {
     let mut text = String::from(
         "Divergence from f16 that each group causes alone, in thousandths of a nat per token (and its MB):\n\n",

@@ -42,7 +42,7 @@ pub struct ModelArgs {
     pub kv_types: Vec<KvType>,
 }
 
-/// What input without a header cannot say about itself.
+/// The format of input without a header.
 #[derive(Debug, Clone, Args)]
 pub struct RawArgs {
     /// Input without header, 16-bit samples, at this rate
@@ -57,7 +57,7 @@ pub struct RawArgs {
     pub raw_channels: u16,
 }
 
-/// What decides about the text, alike offline and live.
+/// Settings that decide about the text, alike offline and live.
 #[derive(Debug, Clone, Args)]
 pub struct TextArgs {
     /// Spoken language: de, German, ..., or auto
@@ -208,7 +208,7 @@ impl TextArgs {
 #[derive(Debug, Clone, Copy)]
 pub struct LanguageChoice(pub Option<Language>);
 
-/// How speech is told from silence.
+/// The speech detector.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Vad {
     /// By loudness: levels of frequency bands above their background

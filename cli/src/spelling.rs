@@ -5,11 +5,11 @@
 use super::real_model;
 use std::ffi::{OsStr, OsString};
 
-/// What becomes of flags.
+/// The treatment of a flag.
 struct Table {
     /// Spelling, and the long name it stands for.
     spellings: &'static [(&'static str, &'static str)],
-    /// What these ask for is always so.
+    /// These ask for the only behaviour of this program.
     already_so: &'static [&'static str],
     /// Spellings that cannot be honoured, and why, or what to do instead.
     refused: &'static [(&'static [&'static str], &'static str)],

@@ -29,7 +29,7 @@ pub struct TypeArgs {
 }
 
 impl TypeArgs {
-    /// What was asked for; exceptions that were typed come before those of a recipe.
+    /// The requested types; exceptions that were typed come before those of a recipe.
     pub fn plan(&self, decoder: Option<&Wanted>) -> Result<Recipe, ConvertError> {
         let recipe = self.recipe.as_ref().or(match decoder {
             Some(Wanted::Recipe(recipe)) => Some(recipe),
@@ -52,7 +52,7 @@ impl TypeArgs {
     }
 }
 
-/// What is written where nothing was asked for: more bits are the safer reading.
+/// The default type: more bits are the safer choice.
 pub const DEFAULT_TYPE: FileType = FileType::Q8_0;
 
 /// One word for the types of a pair.
@@ -97,7 +97,7 @@ pub fn failure(error: &ConvertError, messages: &Messages) -> Exit {
     }
 }
 
-/// What was written, and everything in it that is not as the type's name alone would say.
+/// The written files, and every deviation from the type's name.
 pub fn tell(report: &Report, messages: &Messages) {
     let plan = &report.plan;
     for line in plan.decoder.fallbacks().iter().chain(&plan.encoder.fallbacks()) {

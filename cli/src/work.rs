@@ -1,4 +1,4 @@
-//! What `recipe` and `quant-report` have in common: making variants of a model in a folder and measuring them.
+//! Shared by `recipe` and `quant-report`: making variants of a model in a folder and measuring them.
 
 use super::exit::Exit;
 use super::interrupt;
@@ -82,7 +82,7 @@ impl Work {
                     |error| Error::output(format!("cannot make a temporary folder: {error}; name one with --work"));
                 let folder = folder.map_err(unmade)?;
                 let path = folder.path().to_path_buf();
-                // Ctrl-C would leave it behind, and it holds whole models.
+                // Ctrl-C would not remove it, and it holds whole models.
                 let sentence = "nothing was written; with --work DIR finished measurements are kept".to_owned();
                 interrupt::install_ending(sentence, move || drop(fs::remove_dir_all(&path)))?;
                 Ok(Self::Temporary(folder))

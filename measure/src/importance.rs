@@ -43,7 +43,7 @@ impl Watcher for Collector {
 }
 
 impl Collector {
-    /// What was collected. `datasets` names where from, `chunks` how many recordings it was.
+    /// The collected sums. `datasets` names their source, `chunks` the number of recordings.
     pub fn finish(&self, datasets: Vec<String>, chunks: usize) -> Importance {
         let sums = self.sums.lock().unwrap_or_else(PoisonError::into_inner);
         let matrices = sums.iter().map(|(name, sums)| {
@@ -67,7 +67,7 @@ pub struct Progress<'a> {
     pub file: &'a Path,
 }
 
-/// What came of it.
+/// The result.
 #[derive(Debug)]
 pub struct Collected {
     /// To be written to a file.

@@ -58,7 +58,7 @@ struct Header {
     identity: Identity,
 }
 
-/// The file, open behind its last whole line.
+/// The file, open after its last whole line.
 #[derive(Debug)]
 pub struct Journal<L> {
     path: PathBuf,

@@ -116,7 +116,7 @@ impl Execution {
     }
 }
 
-/// What the readers of the two pipes find.
+/// A message from the readers of the two pipes.
 enum Piece {
     Text(Vec<u8>, Instant),
     Complaint(Vec<u8>),
@@ -204,7 +204,7 @@ struct Output {
 }
 
 impl Output {
-    /// Takes pieces until so many pipes have ended; false when the deadline comes first.
+    /// Takes pieces until this number of pipes has ended; false when the deadline comes first.
     fn collect(&mut self, pieces: &Receiver<Piece>, pipes: usize, deadline: Instant) -> bool {
         while self.ends < pipes {
             let left = deadline.saturating_duration_since(Instant::now());
@@ -233,7 +233,7 @@ impl Output {
 /// usual way has no deadline, and asking whether it has ended would lose what it took.
 fn ends_by(id: u32, deadline: Instant) -> bool {
     loop {
-        // The letter behind the name in brackets is Z once it has ended. Without /proc there is no telling.
+        // The letter after the name in brackets is Z once it has ended. Without /proc it is not known.
         let has_ended = std::fs::read_to_string(format!("/proc/{id}/stat"))
             .map_or(true, |stat| stat.rsplit_once(") ").is_some_and(|(_, state)| state.starts_with('Z')));
         if has_ended {

@@ -10,7 +10,7 @@ use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// What all variants are made from.
+/// The source of all variants.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Source {
     /// The directory of a published checkpoint.
@@ -59,7 +59,7 @@ pub struct Variants {
 
 /// End of a spec that asks for importance.
 const WITH_IMPORTANCE: &str = "+imatrix";
-/// What the converter makes of a source, types and importance, as far as it is not in them: raise it with every change
+/// Version of the converter's result for the same source, types and importance: raise it with every change
 /// that gives other bytes (`converted_bytes_are_those_of_this_form` fails then), and old variants are made again.
 const FORM: u32 = 1;
 
@@ -159,7 +159,7 @@ impl Variants {
         Ok(Self { source, folder: folder.into(), importance, fingerprint, identities, demo })
     }
 
-    /// What to say about the quality of all variants: `None` for a source of 16 bits or more.
+    /// A note about the quality of all variants: `None` for a source of 16 bits or more.
     ///
     /// # Errors
     /// [`ErrorKind::Model`] when a file of the source is damaged.
@@ -275,7 +275,7 @@ fn checkpoint_files(dir: &Path) -> Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-/// The converter's error as one of ours: one sentence, its list behind it.
+/// The converter's error as one of ours: one sentence, then its list.
 pub(crate) fn converted(error: ConvertError) -> Error {
     let kind = match error.kind() {
         ConvertErrorKind::Checkpoint => ErrorKind::Model,

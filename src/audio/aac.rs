@@ -1,4 +1,4 @@
-//! What an AAC track says about itself: the AudioSpecificConfig of ISO 14496-3, section 1.6.2.1, in all its spellings.
+//! The header of an AAC track: the AudioSpecificConfig of ISO 14496-3, section 1.6.2.1, in all its spellings.
 
 const RATES: [u32; 13] =
     [96_000, 88_200, 64_000, 48_000, 44_100, 32_000, 24_000, 22_050, 16_000, 12_000, 11_025, 8000, 7350];

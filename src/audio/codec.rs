@@ -109,7 +109,7 @@ pub(crate) struct Decoder {
     inner: Inner,
     /// Header bits that no frame of one MPEG decoder may change.
     mpeg: Option<[u8; 2]>,
-    /// What was found in its packets that nothing here decodes.
+    /// A codec found in its packets that nothing here decodes.
     unsupported: Option<String>,
 }
 
@@ -141,7 +141,7 @@ impl Decoder {
         Ok(Self { track: track.clone(), inner, mpeg: None, unsupported: None })
     }
 
-    /// What its packets turned out to be, where that is nothing that is decoded here.
+    /// The codec found in its packets, if it is not decoded here.
     pub(crate) fn unsupported(&self) -> Option<&str> {
         self.unsupported.as_deref()
     }

@@ -1,4 +1,4 @@
 //! The error type of this room, before a source's name is put in front of it.
 
-/// What is wrong with a source: a sentence that begins behind its name.
+/// A fault of a source: the rest of a sentence that begins with its name.
 pub(crate) type Fault = String;

@@ -1,4 +1,4 @@
-//! What can be asked of a recording, and what comes of it.
+//! Options for reading a recording, and the result.
 
 use super::pcm::Pcm16k;
 use crate::transcript::Warning;
@@ -6,7 +6,7 @@ use crate::units::SampleIndex;
 use std::path::Path;
 use std::time::Duration;
 
-/// What to read of a source, and how.
+/// Options for reading a source.
 #[derive(Debug, Clone, Default)]
 pub struct ReadOptions {
     /// Headerless signed 16-bit little-endian samples; `None` finds out what the source is.
@@ -19,17 +19,17 @@ pub struct ReadOptions {
     pub channel: Channel,
     /// Which audio track, counted from 1; `None` takes the one marked as default, or the first that can be decoded.
     pub track: Option<u32>,
-    /// What decodes.
+    /// The decoder.
     pub decoder: Decoder,
 }
 
-/// What decodes a recording.
+/// The decoder of a recording.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Decoder {
-    /// What is built in. Other codecs are an error that names them.
+    /// Built-in decoders only. Other codecs are an error that names them.
     #[default]
     Builtin,
-    /// What is built in, and for other codecs the program `ffmpeg`, where it is on the path.
+    /// Built-in decoders, and for other codecs the program `ffmpeg` if it is on the path.
     Auto,
     /// The program `ffmpeg`, for everything but headerless samples.
     Ffmpeg,
@@ -45,7 +45,7 @@ pub enum Channel {
     Only(u16),
 }
 
-/// What headerless samples cannot say about themselves.
+/// The format of headerless samples.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RawFormat {
     /// Frames per second.
@@ -61,7 +61,7 @@ pub struct Recording {
     pub pcm: Pcm16k,
     /// Where sample 0 lies in the recording: at the offset, or later where the audio of a film begins later.
     pub start: SampleIndex,
-    /// What was less than perfect: `audio_damaged`, `audio_gap`, `audio_clipped`, `audio_tracks`, `audio_decoder`,
+    /// Faults of the recording: `audio_damaged`, `audio_gap`, `audio_clipped`, `audio_tracks`, `audio_decoder`,
     /// `channels_cancel`, `offset_beyond_end`.
     pub warnings: Vec<Warning>,
     /// Frames per second in the source.

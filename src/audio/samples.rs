@@ -49,7 +49,7 @@ impl Layout {
     }
 }
 
-/// What became of the bytes that a header promised.
+/// How the bytes that a header promised were found.
 pub(crate) enum Ended {
     /// All promised bytes were there.
     AsPromised,
@@ -85,7 +85,7 @@ pub(crate) fn read_samples(
     while left > 0 {
         let room = (bytes.len() - carried).min(usize::try_from(left).unwrap_or(usize::MAX));
         let rest = &mut bytes[carried..carried + room];
-        // Which of the two ways of 24 bits in 4 bytes it is, is told by one full block.
+        // One full block decides between the two layouts of 24 bits in 4 bytes.
         let undecided = layout.encoding == Encoding::Signed24In4 && low_24.is_none();
         let (read, ended) = if collector.is_live() && !undecided {
             let read = read_some(source, rest)?;

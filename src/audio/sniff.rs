@@ -1,4 +1,4 @@
-//! What a file is, by its first bytes. Names are not trusted.
+//! The format of a file, from its first bytes. Names are not trusted.
 
 use super::containers::mpeg::{Frame, adts_frame, mpeg_frame};
 
@@ -109,7 +109,7 @@ pub(crate) fn sniff(prefix: &[u8]) -> Kind {
     Kind::Unknown
 }
 
-/// What follows an ID3v2 tag. One that is longer than what is at hand is taken for that of an MP3.
+/// The format after an ID3v2 tag. A tag that is longer than the available bytes is taken for that of an MP3.
 fn behind_id3(prefix: &[u8]) -> Kind {
     let Some(size) = prefix.get(6..10) else { return Kind::Mpeg };
     let size = size.iter().fold(0usize, |sum, byte| sum << 7 | usize::from(byte & 0x7f));

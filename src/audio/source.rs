@@ -14,7 +14,7 @@ pub(crate) enum Source {
 }
 
 impl Source {
-    /// A collector told what kind of source this is.
+    /// A collector that knows the kind of this source.
     pub(crate) fn collector(&self, collector: Collector) -> Collector {
         match self {
             Self::Stream(_) => collector.of_a_stream(),

@@ -1,4 +1,4 @@
-//! What a recording says about itself, without decoding it: container, length, tracks.
+//! Facts about a recording without decoding it: container, length, tracks.
 
 use super::codec::Decoder as TrackDecoder;
 use super::containers::choose;
@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
-/// What a recording says about itself.
+/// Facts about a recording, from its headers.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Survey {
     /// `mp4`, `matroska`, `wav`.

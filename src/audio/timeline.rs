@@ -17,9 +17,9 @@ pub(crate) enum Missing {
 pub(crate) enum Placed {
     /// Right after the one before.
     Here,
-    /// At the start of a recording that begins so many frames later than its file.
+    /// At the start of a recording that begins this number of frames later than its file.
     Late(u64),
-    /// After so many frames of silence.
+    /// After this number of frames of silence.
     After(u64),
 }
 
@@ -51,7 +51,7 @@ pub(crate) struct Timeline {
     frames: u64,
     /// Seconds before the first frame of this rate.
     before: f64,
-    /// What is added to the container's times.
+    /// Offset added to the container's times.
     shift: f64,
     /// Anything was placed or pushed.
     begun: bool,

@@ -231,7 +231,7 @@ pub(crate) fn read(source: impl Read, collector: &mut Collector) -> Result<Strin
     chunks.live = collector.is_live();
     let mut found = 0;
     let mut name = String::new();
-    // Damage behind the samples is no reason to lose them.
+    // Damage after the samples is no reason to lose them.
     while let Some((inside, size)) = chunks.next_data().or_else(|e| if found > 0 { Ok(None) } else { Err(e) })? {
         let layout = match inside {
             Inside::Plain(layout) => layout,
@@ -279,7 +279,7 @@ pub(crate) fn read(source: impl Read, collector: &mut Collector) -> Result<Strin
     Ok(name)
 }
 
-/// What the data chunk holds, from the first bytes of a file; `None` when they do not reach that far or are damaged,
+/// The content of the data chunk, from the first bytes of a file; `None` when they do not reach that far or are damaged,
 /// in which case [`read`] says why.
 pub(crate) fn peek(prefix: &[u8]) -> Option<Inside> {
     let mut chunks = Chunks::open(prefix).ok()?;
@@ -304,7 +304,7 @@ pub(crate) fn layout(source: impl Read) -> Result<(Layout, u64), Fault> {
     }
 }
 
-/// What the first data chunk holds, and its content as a stream of its own.
+/// The kind of the first data chunk's content, and the content as a stream of its own.
 pub(crate) fn data_stream<R: Read>(source: R) -> Result<(Inside, Data<R>), Fault> {
     let mut chunks = Chunks::open(source)?;
     match chunks.next_data()? {

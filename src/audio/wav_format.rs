@@ -1,4 +1,4 @@
-//! What a wave file's format chunk says about the samples.
+//! The sample format in a wave file's format chunk.
 
 use super::codec::Adpcm;
 use super::fault::Fault;
@@ -7,7 +7,7 @@ use super::samples::{Encoding, Layout, short_rest};
 /// The rest of the extensible format's names for ordinary format tags.
 const TAG_GUID_TAIL: [u8; 8] = [0x80, 0x00, 0x00, 0xaa, 0x00, 0x38, 0x9b, 0x71];
 
-/// What the samples of a wave file are.
+/// The encoding of a wave file's samples.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Inside {
     /// Uncompressed, or G.711.

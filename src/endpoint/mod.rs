@@ -22,7 +22,7 @@ use serde::{Deserialize, Serialize};
 use split::{REACH, find_quiet};
 use std::ops::Range;
 
-/// How speech is told from everything else.
+/// The speech detector.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Detector {
@@ -35,10 +35,10 @@ pub enum Detector {
     Off,
 }
 
-/// What an [`Endpointer`] needs to know.
+/// Settings of an [`Endpointer`].
 #[derive(Debug, Clone, Copy)]
 pub struct EndpointOptions {
-    /// How speech is told from silence.
+    /// The speech detector.
     pub detector: Detector,
     /// Longest utterance, in samples; it is cut at a quiet place shortly before.
     pub longest: usize,
@@ -53,12 +53,12 @@ pub enum Cut {
     End {
         /// One past its last sample.
         at: SampleIndex,
-        /// What ended it.
+        /// Reason for its end.
         why: EndReason,
     },
 }
 
-/// What ended an utterance.
+/// Reason for the end of an utterance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EndReason {
     /// A pause followed.
@@ -167,7 +167,7 @@ fn quietest(audio: &SampleBuffer, range: Range<u64>) -> u64 {
     find_quiet(samples(audio, range.clone())).map_or(range.end, |at| range.start + at as u64)
 }
 
-/// What tells speech from everything else, frame by frame.
+/// A detector's decision about speech, frame by frame.
 #[derive(Debug)]
 enum Sound {
     Levels(Box<Levels>),

@@ -111,7 +111,7 @@ impl Pauses {
     /// The input is over.
     pub(super) fn finish(&mut self, quiet: impl Fn(Range<u64>) -> u64, cuts: &mut Vec<Cut>) {
         if self.running.is_none() {
-            // What the end of the input cut off counts as much as what would have kept an utterance going.
+            // Speech that the end of the input cut off needs no more than speech that keeps an utterance going.
             let enough = self.recent.count_ones() >= self.goes_on && self.last_counted() > self.free;
             let cut_off = enough.then(|| self.first_counted(self.end));
             let short = self.first.filter(|_| !self.begun && self.end <= SHORT);

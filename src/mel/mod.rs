@@ -27,7 +27,7 @@ const MARGIN: usize = stft::WINDOW / 2;
 /// repeating the edge needs one more. The official extractor refuses them; here they are empty.
 pub const TOO_SHORT: usize = MARGIN;
 
-/// Samples behind a whole number of hops after which the frame before them needs no mirrored end: frame `f` is final
+/// Samples after a whole number of hops from which the frame before them needs no mirrored end: frame `f` is final
 /// with sample `160 (f + 1) + 39`.
 pub const BEHIND_FRAME: usize = MARGIN - HOP;
 

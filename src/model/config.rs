@@ -146,7 +146,7 @@ impl EncoderConfig {
         Ok(Self { sizes, heads: heads as usize, epsilon: epsilon(file, encoder::LAYER_NORM_EPSILON)? })
     }
 
-    /// Audio tokens for so many mel frames (docs/MODEL.md, section 2): 13 per whole second, the rest by the convolutions.
+    /// Audio tokens for a number of mel frames (docs/MODEL.md, section 2): 13 per whole second, the rest by the convolutions.
     pub fn audio_tokens(frames: usize) -> usize {
         encoder_tokens(CHUNK_FRAMES) * (frames / CHUNK_FRAMES) + encoder_tokens(frames % CHUNK_FRAMES)
     }

@@ -1,6 +1,6 @@
 //! One decoding session: feed tokens or embeddings, go back to a position, ask for the next token.
 //!
-//! [`DecoderSession`] is the seam: today llama.cpp stands behind it, an own graph can take its place.
+//! [`DecoderSession`] is the seam: today llama.cpp implements it, an own graph can take its place.
 
 use super::watch::Watch;
 use crate::error::{Error, Remedy, Result};
@@ -15,7 +15,7 @@ const ROWS_AT_ONCE: usize = 256;
 /// Positions of one pass whose logits can be had. Each takes a row of the vocabulary, 0.6 MB in the published models.
 pub const OUTPUTS_AT_ONCE: usize = 16;
 
-/// What the rest of the program needs of a decoder.
+/// The operations that the rest of the program needs from a decoder.
 pub trait DecoderSession: Send {
     /// Positions filled so far.
     fn position(&self) -> usize;
@@ -49,7 +49,7 @@ pub trait DecoderSession: Send {
     fn logits(&self, output: usize) -> &[f32];
 }
 
-/// llama.cpp behind the seam.
+/// llama.cpp as a decoder session.
 struct Llama {
     session: ggml::llama::Session,
     capacity: usize,

@@ -10,7 +10,7 @@ const DECODER: &[u8] = include_bytes!("../../convert/demo/demo-q8_0.gguf");
 /// Audio encoder.
 const ENCODER: &[u8] = include_bytes!("../../convert/demo/mmproj-demo-q8_0.gguf");
 
-/// What the demo model is, for the line that says it is in use.
+/// Description of the demo model, for the message that it is in use.
 pub const DESCRIPTION: &str =
     "a demo model that knows twenty spoken English words (the digits and ten commands) and nothing else";
 

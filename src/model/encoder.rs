@@ -62,7 +62,7 @@ impl PartialEq for EncodedWindow {
     }
 }
 
-/// What the decoder reads of an utterance: its attention windows in order, all but the last one full.
+/// The decoder's input for an utterance: its attention windows in order, all but the last one full.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct AudioEmbeddings {
     /// One after the other.
@@ -106,7 +106,7 @@ pub fn windows(frames: usize) -> impl Iterator<Item = Range<usize>> {
     (0..frames).step_by(WINDOW_FRAMES).map(move |start| start..frames.min(start + WINDOW_FRAMES))
 }
 
-/// The audio encoder: weights that never change, and scratch memory behind a lock.
+/// The audio encoder: weights that never change, and scratch memory under a lock.
 pub struct Encoder {
     config: EncoderConfig,
     weights: Arc<Weights>,
@@ -362,7 +362,7 @@ fn image(frames: &[f32], width: usize) -> Vec<f32> {
     image
 }
 
-/// A tensor of a file as ggml is told about it.
+/// The description of a file's tensor for ggml.
 pub(super) fn spec(tensor: &TensorInfo) -> TensorSpec {
     let mut dims = [1; 4];
     dims[..tensor.dims.len()].copy_from_slice(&tensor.dims);

@@ -107,14 +107,14 @@ fn decoder_at(path: &Path) -> Result<PathBuf> {
     if path.is_dir() {
         return only_decoder_in(path);
     }
-    // What is no file at all fails here and at once, with the system's reason.
+    // A path that is no file fails here and at once, with the system's reason.
     if !path.is_file() {
         open(path)?;
     }
     Ok(path.to_path_buf())
 }
 
-/// The only file that can be a decoder; files are opened only to tell several apart.
+/// The only file that can be a decoder; files are opened only to choose among several.
 fn only_decoder_in(folder: &Path) -> Result<PathBuf> {
     let mut decoders = gguf_files(folder)?;
     decoders.retain(|path| !is_named_encoder(path));
@@ -153,7 +153,7 @@ fn refuse_unreadable(errors: &[GgufError], advice: &str) -> Error {
     Error::model(format!("{first}{others}; {advice}"))
 }
 
-/// What converters put into the names of encoders, and how people write it.
+/// Parts of encoders' names: those of converters, and people's spellings.
 const ENCODER_NAMES: [&str; 3] = ["mmproj", "mm-proj", "mm_proj"];
 
 /// Whether the file has the name that converters give to encoders.

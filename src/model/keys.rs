@@ -36,7 +36,7 @@ pub fn known(file: &Gguf, arch: Arch, head_width: u64, vocabulary: u64) -> Resul
         let number = value.as_i128();
         let is_harmless = match key.strip_prefix(&prefix) {
             Some(suffix) if READ.contains(&suffix) => true,
-            // What some writers add, as long as it says what holds anyway.
+            // Keys that some writers add; accepted with the values that this program assumes anyway.
             Some("rope.dimension_count") => number == Some(i128::from(head_width)),
             Some("vocab_size") => number == Some(i128::from(vocabulary)),
             Some("attention.causal") => *value == Value::Bool(true),

@@ -42,7 +42,7 @@ impl Default for ModelOptions {
     }
 }
 
-/// What a model says about itself, for reports.
+/// Facts about a model, for reports.
 #[derive(Debug, Clone, Default)]
 pub struct ModelInfo {
     /// `general.name`, or the file's name.
@@ -201,7 +201,7 @@ impl Model {
         &self.inner.tokenizer
     }
 
-    /// What the files say about themselves.
+    /// Facts from the headers of the files.
     pub fn info(&self) -> &ModelInfo {
         &self.inner.info
     }
@@ -235,7 +235,7 @@ pub(super) fn is_repacked(file: &Gguf) -> Result<bool> {
 /// How many rows of one pass all matrices of the decoder can compute as if each came alone.
 fn rows_alike(file: &Gguf, repack: bool) -> Result<usize> {
     let backend = ggml::Backend::cpu(1).map_err(|error| Error::internal(error.to_string()))?;
-    // What is asked depends on type and extents alone, and layers are alike.
+    // The answer depends on type and extents alone, and layers are alike.
     let mut kinds = HashSet::new();
     let matrices = file.tensors().iter().filter(|tensor| tensor.dims.len() == 2);
     let specs = matrices.filter(|tensor| kinds.insert((tensor.kind.id(), tensor.dims.clone()))).map(spec);

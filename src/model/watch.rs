@@ -2,7 +2,7 @@
 //! layer of the encoder gives.
 //!
 //! A watcher is given to a call: to a transcription ([`crate::Options::watch`]), to a decoding session, or to the encoder.
-//! What is watched is slower.
+//! A watched model is slower.
 
 use std::fmt;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! What a step took: counts of the work, and times where a clock was lent.
+//! The cost of a step: counts of the work, and times where a clock was lent.
 
 use crate::transcript::Timings;
 use std::ops::AddAssign;

@@ -13,7 +13,7 @@ use crate::model::{AudioEmbeddings, EncodedWindow, Model, Watch};
 use crate::options::{Cancel, Options, Reuse};
 use crate::text::Prompt;
 
-/// What is expected of a text before it is decoded.
+/// Expectations about a text before it is decoded.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Script<'a> {
     /// Ids that the text begins with, whatever the model would say.
@@ -127,7 +127,7 @@ impl Decoding {
         cost.tokens_kept += decoded.tokens.len();
         cost.prefill += watch.lap();
 
-        // Without drafts, what the draft would have saved is generated besides: the text has to come as far.
+        // With drafts off, tokens that match the draft do not count against the step's limit, so the text is as long as with drafts on.
         let mut saved = if self.reuse.drafts { &[] } else { script.draft };
         let mut counted = 0;
         while !self.ends.contains(&next.token) && decoded.tokens.len() < budget && counted < limits.generated {

@@ -34,7 +34,7 @@ use windows::Windows;
 /// does not clamp a stream for ever.
 const PEAK_COUNTS: u64 = 60 * SAMPLE_RATE as u64;
 
-/// What the model makes of an utterance.
+/// The result of recognizing an utterance.
 #[derive(Debug, Clone)]
 pub struct Recognized {
     /// Generated ids, the end token not included.
@@ -234,7 +234,7 @@ impl Recognizer {
         }
     }
 
-    /// What a reader of a finished text should know.
+    /// Warnings for a reader of the finished text.
     pub fn warnings(&self, recognized: &Recognized) -> Vec<Warning> {
         let mut warnings = Vec::new();
         if !recognized.complete {
@@ -254,7 +254,7 @@ impl Recognizer {
     }
 }
 
-/// The context text and behind it the last `most` characters of the text so far, from a word's beginning.
+/// The context text, then the last `most` characters of the text so far, from a word's beginning.
 fn with_carried(context: &str, previous: &str, most: usize) -> String {
     let start = previous.char_indices().rev().nth(most - 1).map_or(0, |(at, _)| at);
     let tail = &previous[start..];

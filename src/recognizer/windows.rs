@@ -14,7 +14,7 @@ use crate::model::{AudioEmbeddings, EncodedWindow, Encoder};
 use crate::options::Options;
 use std::ops::Range;
 
-/// Something computed from finished frames, and what it depends on besides them.
+/// A value computed from finished frames, and the other values that it depends on.
 struct Cached<T> {
     value: T,
     /// The peak that the frames were clamped against.

@@ -14,7 +14,7 @@ use crate::units::{HOP, SAMPLE_RATE, SampleIndex};
 use serde::{Deserialize, Serialize};
 use std::ops::RangeInclusive;
 
-/// A step lies this many samples behind a whole multiple of its length: a chunk or an attention window that is full
+/// A step lies this many samples after a whole multiple of its length: a chunk or an attention window that is full
 /// then is also finished.
 const BEHIND_FULL: u64 = mel::BEHIND_FRAME as u64;
 
@@ -30,7 +30,7 @@ const LONGEST_PIECE: usize = SAMPLE_RATE as usize;
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct StreamOptions {
-    /// What to recognize: as offline, so that the text of the same audio is the same.
+    /// Settings of recognition: as offline, so that the text of the same audio is the same.
     pub recognition: Options,
     /// Samples from one step to the next.
     pub step: u64,
@@ -81,14 +81,14 @@ pub struct Statistics {
 struct Running {
     number: u64,
     start: SampleIndex,
-    /// Steps that lie behind.
+    /// Steps that are over.
     steps: usize,
     next_step: SampleIndex,
     /// The next step waits for the end of a pause.
     waits: bool,
     hypothesis: Vec<u32>,
     promises: Promises,
-    /// What was promised, and how many ids of the hypothesis say it.
+    /// The committed text, and the number of ids of the hypothesis that it has.
     committed_text: String,
     committed_ids: usize,
     revisions_refused: usize,
@@ -211,7 +211,7 @@ impl Stream {
 
     /// The text of the whole stream. Where the model failed, it is not complete and has a warning.
     pub fn finish(mut self) -> Transcript {
-        // What failed is told by its utterance.
+        // The utterance reports its failure.
         let _ = self.end();
         self.statistics.cost.put_times(&mut self.transcript.timings);
         self.transcript.duration = self.heard();
@@ -352,7 +352,7 @@ impl Stream {
         }
     }
 
-    /// The text of a hypothesis behind what was promised. Taking a loop out of the whole text could change the promise:
+    /// The text of a hypothesis after the committed text. Removing a loop from the whole text could change the committed part:
     /// then only the rest is mended.
     fn behind_committed(&self, running: &Running, recognized: &Recognized) -> String {
         match recognized.answer.text.strip_prefix(running.committed_text.as_str()) {

@@ -32,7 +32,7 @@ pub enum Policy {
     Official(OfficialRule),
 }
 
-/// What is told while audio arrives.
+/// An update while audio arrives.
 #[derive(Debug, Clone)]
 pub enum Update {
     /// The running utterance, as far as it is understood.
@@ -55,9 +55,9 @@ pub struct Partial {
     /// All text of this utterance that will not change any more. Append-only from one partial to the next, and a
     /// prefix of the final text.
     pub committed: String,
-    /// What follows it for now, with its leading space. May be replaced.
+    /// The text that follows it for now, with its leading space. May be replaced.
     pub tentative: String,
-    /// The ids behind committed and tentative text, language header included.
+    /// The ids of committed and tentative text, language header included.
     pub tokens: Vec<u32>,
     /// For every id, the distance of its logit to the next largest; infinite where it was forced.
     pub margins: Vec<f32>,
@@ -65,7 +65,7 @@ pub struct Partial {
     pub complete: bool,
     /// The smallest distance between the two largest logits over all choices: how near another text was.
     pub closest: f32,
-    /// What the step took.
+    /// The cost of the step.
     pub cost: StepCost,
 }
 
@@ -76,9 +76,9 @@ pub struct Final {
     pub utterance: u64,
     /// Its text and place.
     pub segment: Segment,
-    /// What ended it.
+    /// Reason for its end.
     pub why: EndReason,
-    /// What a reader of the text should know.
+    /// Warnings for a reader of the text.
     pub warnings: Vec<Warning>,
     /// For every id, the distance of its logit to the next largest; infinite where it was forced.
     pub margins: Vec<f32>,
@@ -86,6 +86,6 @@ pub struct Final {
     pub closest: f32,
     /// In how many steps of this utterance a hypothesis wanted to change committed text and was not allowed to.
     pub revisions_refused: usize,
-    /// What the last step took.
+    /// The cost of the last step.
     pub cost: StepCost,
 }

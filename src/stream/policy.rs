@@ -28,7 +28,7 @@ pub struct SteadyRule {
     pub steps: usize,
     /// The audio has grown by this many samples since it appeared.
     pub samples: u64,
-    /// This many tokens stand behind it.
+    /// This many tokens follow it.
     pub tokens_behind: usize,
     /// In all of these hypotheses its logit was larger than every other by this much: a text that the model is unsure
     /// about waits for the end of its utterance.
@@ -59,7 +59,7 @@ pub struct Promises {
 
 impl Promises {
     /// Takes the hypothesis of the audio up to `up_to`, with the margin of every token, and returns how many of its
-    /// tokens may be promised now. What appeared behind `last` waits: the utterance may still be cut there.
+    /// tokens may be committed now. Tokens that appeared after `last` wait: the utterance may still be cut there.
     pub fn advance(
         &mut self,
         hypothesis: &[u32],

@@ -1,4 +1,4 @@
-//! What the model said → language and text, in the order of the official package's parsing.
+//! The model's raw output → language and text, in the order of the official package's parsing.
 
 use super::language::Language;
 use super::python_text::{capitalize, is_space, lines, strip};
@@ -7,10 +7,10 @@ use super::repetition;
 /// The user-defined token between the language header and the text.
 const TEXT_TAG: &str = "<asr_text>";
 
-/// What the header line begins with, in any case.
+/// Start of the header line, in any case.
 const LANGUAGE_PREFIX: &str = "language ";
 
-/// What the header says when there is no speech, in any case.
+/// The header's language where there is no speech, in any case.
 const NO_LANGUAGE: &str = "language none";
 
 /// The parsed output of one decode.

@@ -1,6 +1,6 @@
 //! Python's idea of white space and of lines, where it is wider than Rust's: the official package parses with it.
 
-/// What Python's `str.strip()` takes away: Unicode white space and the four ASCII separators 1C..1F.
+/// The characters that Python's `str.strip()` removes: Unicode white space and the four ASCII separators 1C..1F.
 pub(super) fn is_space(character: char) -> bool {
     character.is_whitespace() || matches!(character, '\u{1C}'..='\u{1F}')
 }

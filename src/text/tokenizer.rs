@@ -24,7 +24,7 @@ pub struct Vocabulary {
 const SHOWN: [&str; 6] =
     ["<|fim_prefix|>", "<|fim_middle|>", "<|fim_suffix|>", "<|fim_pad|>", "<|repo_name|>", "<|file_sep|>"];
 
-/// What a token means when it is read.
+/// The kind of a token in the output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum TokenKind {
     /// Bytes of text. Only these are ever made from text.
@@ -300,7 +300,7 @@ pub(super) mod tests {
         assert_eq!(tokenizer.decode(&[120, control, user_defined, user_defined + 1, u32::MAX]), "x<u v>");
     }
 
-    /// What `tokenizer.decode(ids, skip_special_tokens=True)` of the official package gives for the published vocabulary.
+    /// The text of `tokenizer.decode(ids, skip_special_tokens=True)` of the official package, for the published vocabulary.
     #[test]
     fn tokens_for_code_are_shown_as_in_the_official_text() {
         let mut vocabulary = byte_vocabulary(&[]);

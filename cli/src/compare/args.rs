@@ -1,4 +1,4 @@
-//! What can be typed behind `qasr compare`.
+//! Flags of `qasr compare`.
 
 use crate::shared::{LanguageChoice, parse_language, parse_normalizer};
 use clap::Args;

@@ -15,7 +15,7 @@ const PLACES: [&str; 4] = ["file", "model", "threads", "language"];
 /// A command that turns a recording into text.
 #[derive(Debug, Clone)]
 pub struct Engine {
-    /// What it is called on the page; no two are called the same.
+    /// Its name on the page; names are unique.
     pub name: String,
     /// Its command, program first, with [`PLACES`] in the other words.
     pub words: Vec<String>,
@@ -31,12 +31,12 @@ pub struct Engine {
 #[derive(Debug, Clone)]
 enum Version {
     Known(String),
-    /// What `--version` says.
+    /// The output of `--version`.
     Asked,
     Unknown,
 }
 
-/// What an engine's files are, to notice when they change.
+/// The identity of an engine's files, to notice when they change.
 #[derive(Debug, Clone, serde::Serialize)]
 pub struct EngineIdentity {
     pub name: String,
@@ -202,7 +202,7 @@ impl Engine {
         (!self.model_files.is_empty()).then(|| sizes.sum()).flatten()
     }
 
-    /// What it says about itself.
+    /// Its own description.
     pub fn version(&self) -> Option<String> {
         match &self.version {
             Version::Known(version) => Some(version.clone()),

@@ -84,7 +84,7 @@ fn compare(args: &CompareArgs, messages: &Messages) -> Result<Exit> {
         .map_err(|error| Error::output(format!("{}: went away: {error}; try again", folder.path().display())))?;
     let silence = temporary.join("silence.wav");
     recordings::write_wav(&silence, &[0.0; 16_000])?;
-    // Before the journal is begun: a recording that cannot be read leaves nothing behind.
+    // Before the journal is begun: a recording that cannot be read leaves no files.
     interrupt::install_with(process::end_all)?;
     let Some(converted) = convert(&recordings, &temporary)? else { return Ok(Exit::Interrupted) };
     let open = if args.restart { Journal::restart } else { Journal::open };
@@ -176,7 +176,7 @@ fn check_distinct(args: &CompareArgs, journal: &Path, engines: &[Engine], record
     places.write(journal, "the file of runs beside -o,")
 }
 
-/// What decides about the runs. The judgement of their texts does not: it can change without a new run.
+/// Settings that decide about the runs. The judgement of their texts does not: it can change without a new run.
 fn set_up(
     args: &CompareArgs,
     engines: &[Engine],
@@ -363,7 +363,7 @@ fn tell(results: &[EngineResult], messages: &Messages) {
     }
 }
 
-/// `NAME` with something behind it: `page.html` gives `page.html.part`.
+/// `NAME` with an addition: `page.html` gives `page.html.part`.
 fn beside(path: &Path, end: &str) -> PathBuf {
     let mut name = OsString::from(path);
     name.push(end);

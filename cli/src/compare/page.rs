@@ -9,7 +9,7 @@ use qasr_measure::report::{Cell, Column, Page, Svg, Table};
 use qasr_measure::scoring::Unit;
 use serde_json::Value;
 
-/// What was asked for and on what it ran, as far as the page says it.
+/// The settings and the machine, as shown on the page.
 pub struct Context<'a> {
     pub machine: &'a Machine,
     /// Date and time of the end, UTC.
@@ -44,7 +44,7 @@ pub fn page(context: &Context<'_>, finished: &Finished<'_>, results: &[EngineRes
     page.render()
 }
 
-/// What can and cannot be told about the errors, in sentences: first for words, then for characters.
+/// The conclusions about the errors, in sentences: first for words, then for characters.
 pub fn verdicts(finished: &Finished<'_>, results: &[EngineResult]) -> Vec<String> {
     let units = [Unit::Words, Unit::Characters];
     let mut sentences: Vec<String> =
@@ -111,7 +111,7 @@ fn results_section(page: &mut Page, finished: &Finished<'_>, results: &[EngineRe
     }
 }
 
-/// What the error rates are counted in.
+/// The unit of the error rates.
 fn how_counted(finished: &Finished<'_>) -> String {
     let counted = finished.recordings.iter().zip(finished.measures).filter(|(recording, _)| recording.truth.is_some());
     let mut ways: Vec<String> = counted

@@ -1,4 +1,4 @@
-//! What is transcribed: the recordings of a folder or a manifest, each as the one WAV that every engine gets.
+//! The input: the recordings of a folder or a manifest, each as the one WAV that every engine gets.
 
 use qasr::audio::{self, ReadOptions};
 use qasr::error::{Error, ErrorKind, Result};
@@ -13,7 +13,7 @@ pub struct Recording {
     /// As the folder or the manifest has it.
     pub name: String,
     pub file: PathBuf,
-    /// What is said in it; empty where nothing is, `None` where that is not known.
+    /// The reference text; empty if nothing is said, `None` if it is not known.
     pub truth: Option<String>,
     /// The file of its own that says so.
     pub text_file: Option<PathBuf>,

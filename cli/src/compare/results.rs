@@ -18,7 +18,7 @@ pub struct Spread {
     pub high: f64,
 }
 
-/// What is said about an engine.
+/// The results of an engine.
 #[derive(Debug, Clone, Serialize)]
 pub struct EngineResult {
     pub name: String,
@@ -90,7 +90,7 @@ impl EngineResult {
     }
 }
 
-/// What the error rate in a unit is called.
+/// The name of the error rate in a unit.
 pub fn rate_name(unit: Unit) -> &'static str {
     match unit {
         Unit::Words => "WER",
@@ -98,7 +98,7 @@ pub fn rate_name(unit: Unit) -> &'static str {
     }
 }
 
-/// What an engine made of a recording.
+/// An engine's result for a recording.
 #[derive(Debug, Clone)]
 pub struct Heard {
     /// Of the rounds that did not fail, the text with the most errors; where all failed, what came first.
@@ -140,7 +140,7 @@ pub struct Finished<'a> {
 }
 
 impl Finished<'_> {
-    /// What is said about every engine, in their order.
+    /// The results of every engine, in their order.
     pub fn results(&self) -> Vec<EngineResult> {
         let mut results: Vec<EngineResult> = self.engines.iter().map(|engine| self.result(engine)).collect();
         let first = results.iter().position(|result| result.speed_only.is_none());

@@ -1,6 +1,6 @@
 //! Whether an engine's text is good enough for its speed to mean anything: the fastest way is to say nothing.
 
-/// What an engine's texts are like.
+/// A judgement of an engine's texts.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Evidence {
     /// Runs, and those of them that failed.

@@ -11,7 +11,7 @@ pub struct Planned {
     pub turn: usize,
 }
 
-/// All runs in order. An engine that always ran behind the same other one would always meet what that one left: a warm
+/// All runs in order. An engine that always ran after the same other one would always meet the state that it left: a warm
 /// or a throttled processor.
 pub fn plan(engines: usize, recordings: usize, rounds: usize) -> impl Iterator<Item = Planned> {
     let visits = (0..rounds).flat_map(move |round| (0..recordings).map(move |recording| (round, recording)));

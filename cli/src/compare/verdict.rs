@@ -42,7 +42,7 @@ impl Contest<'_> {
         all.clone().map(|engine| if is_alone { None } else { place(engine) }).collect()
     }
 
-    /// What can and cannot be told; `None` without engines or without anything said.
+    /// The conclusions; `None` without engines or without reference texts.
     pub fn sentence(&self) -> Option<String> {
         let mut order: Vec<usize> = (0..self.engines.len()).collect();
         order.sort_by_key(|engine| self.total(*engine).total());

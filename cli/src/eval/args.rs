@@ -1,4 +1,4 @@
-//! What can be typed behind `qasr eval`.
+//! Flags of `qasr eval`.
 
 use crate::shared::{KvType, TextArgs, parse_normalizer};
 use clap::Args;

@@ -29,7 +29,7 @@ pub fn take(folder: &Path) -> Result<File> {
                 folder.display()
             )));
         }
-        // A file system without locks: nothing can be told there.
+        // A file system without locks: nothing is known there.
         Err(TryLockError::Error(_)) => {}
     }
     Ok(file)

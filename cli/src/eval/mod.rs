@@ -34,7 +34,7 @@ pub fn run(args: &EvalArgs) -> Exit {
     measure(args, &messages).unwrap_or_else(|error| messages.failure(&error))
 }
 
-/// What all models of a run share.
+/// State shared by all models of a run.
 struct Plan {
     manifest: Manifest,
     options: EvaluationOptions,
@@ -158,7 +158,7 @@ impl Recordings {
         Self(entries.map(|entry| FileIdentity::read(&entry.file, ErrorKind::Audio).ok()).collect())
     }
 
-    /// What the journal has of them.
+    /// Their results in the journal.
     fn finished(&self, plan: &Plan, journal: &ResultJournal) -> Vec<FileResult> {
         let entries = plan.options.entries(&plan.manifest).iter().zip(&self.0);
         entries.filter_map(|(entry, identity)| journal.find(entry, identity.as_ref())).cloned().collect()
@@ -217,7 +217,7 @@ fn finish(
     }
     match ended.status.code() {
         Some(0) if after.len() == total => Ok(Finished::All(Box::new(journal), after)),
-        // What it was, the process has said.
+        // The process has reported the reason.
         Some(code @ 1..=6) => Ok(Finished::Failed(Exit::from_code(code))),
         _ => {
             messages.error(format_args!(

@@ -65,7 +65,7 @@ fn made(args: &EvalArgs, source: &Path, folder: &Path) -> Result<Vec<Chosen>> {
     Ok(made)
 }
 
-/// The decoder files' names, behind their folders' where two would be alike.
+/// The decoder files' names, after their folders' names where two would be alike.
 fn names(files: &[ModelFiles]) -> Result<Vec<String>> {
     let text = |part: Option<&std::ffi::OsStr>| part.unwrap_or_default().to_string_lossy().into_owned();
     let stem = |files: &ModelFiles| text(files.decoder.file_stem());

@@ -15,7 +15,7 @@ pub struct Measured {
     pub cost: Cost,
 }
 
-/// What the processes took that worked on it.
+/// Cost of the processes that worked on it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
 pub struct Cost {
     /// Recordings that they finished: fewer than there are results when one was killed together with the process that

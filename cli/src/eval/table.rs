@@ -131,7 +131,7 @@ fn languages(measured: &[Measured]) -> String {
 }
 
 /// Columns as wide as their widest cell: the first `left` to the left, numbers to the right. Columns that do not fit into
-/// `width` follow below, behind the first column again.
+/// `width` follow below, after the first column again.
 fn fitted(rows: &[Vec<String>], left: usize, width: usize) -> String {
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
     let width_of =

@@ -20,7 +20,7 @@ use std::process::{ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 
-/// What keeps the running worker alive.
+/// The pipe that keeps the running worker alive.
 static LIFELINE: Mutex<Option<ChildStdin>> = Mutex::new(None);
 
 /// From now on Ctrl-C ends the running worker, and a second one this process.
@@ -38,13 +38,13 @@ fn end_worker() {
 /// How a worker ended.
 pub struct Ended {
     pub status: ExitStatus,
-    /// What it took; the files are still to be counted.
+    /// Its cost; the files are still to be counted.
     pub process: ProcessLine,
 }
 
 /// Starts this program for one model and waits for its end.
 ///
-/// It is told the files: to find or make them again would count as the model's work.
+/// It gets the files as arguments: finding or making them again would count as the model's work.
 pub fn start(chosen: &Chosen) -> Result<Ended> {
     let failed = |error: io::Error| {
         Error::internal(format!("a process for the model could not be run: {error}; try again with less in memory"))
@@ -56,7 +56,7 @@ pub fn start(chosen: &Chosen) -> Result<Ended> {
         told.push(option("--worker-decoder=", files.decoder.as_os_str()));
         told.push(option("--worker-encoder=", files.encoder.as_os_str()));
     }
-    // Right behind the subcommand: behind `--` it would be taken for a file.
+    // Right after the subcommand: after `--` it would be taken for a file.
     let behind = 1.min(typed.len());
     typed.splice(behind..behind, told);
     let mut child = Command::new(program).args(typed).stdin(Stdio::piped()).spawn().map_err(failed)?;

@@ -60,7 +60,7 @@ fn listed(file: &Path) -> Result<String> {
 /// By its first bytes; a file that cannot be read has none.
 fn is_model(file: &Path) -> bool {
     let mut magic = [0; 4];
-    // What is no file, such as a named pipe, would wait, and lose what is read.
+    // A path that is no file, such as a named pipe, would wait, and lose the bytes that are read.
     let is_file = file.metadata().is_ok_and(|file| file.is_file());
     !is_file || std::fs::File::open(file).and_then(|mut file| file.read_exact(&mut magic)).is_err() || &magic == b"GGUF"
 }

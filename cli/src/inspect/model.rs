@@ -9,7 +9,7 @@ use qasr_format::{GgmlType, Gguf};
 use std::collections::BTreeMap;
 use std::path::Path;
 
-/// What the file at `path` is, with the rest of its model; `None` for a file that belongs to no model of speech.
+/// The description of the file at `path`, with the rest of its model; `None` for a file that belongs to no model of speech.
 pub fn file(path: &Path) -> Result<Option<String>> {
     let gguf = open(path)?;
     match gguf.str(general::ARCHITECTURE) {

@@ -1,4 +1,4 @@
-//! What can be typed behind `qasr listen` and `qasr replay`.
+//! Flags of `qasr listen` and `qasr replay`.
 
 use crate::shared::{ModelArgs, RawArgs, TextArgs};
 use clap::{Args, ValueEnum};
@@ -8,7 +8,7 @@ use qasr::units::SAMPLE_RATE;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// What listeners wait without doubting the program.
+/// A delay that listeners accept without doubting the program.
 const PATIENCE: Duration = Duration::from_secs(4);
 
 const LISTEN_NOTES: &str = "\

@@ -51,7 +51,7 @@ fn next_step(source: &mut Source, step: usize) -> Result<Vec<f32>> {
     Ok(samples)
 }
 
-/// What `--simulate` does: audio arrives at the speed of speech by a virtual clock, in the blocks of a device, and the
+/// `--simulate`: audio arrives at the speed of speech by a virtual clock, in the blocks of a device, and the
 /// clock moves by what each call of the engine really took. At each call the engine gets everything that has arrived by
 /// then, so it catches up, or falls behind, as it would live. `show` gets each event with the clock's time.
 ///

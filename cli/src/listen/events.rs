@@ -1,4 +1,4 @@
-//! What is told of a run, event by event, as JSON and to the other files of this folder. Times are seconds in the audio
+//! The events of a run, as JSON and to the other files of this folder. Times are seconds in the audio
 //! that was heard; what is a duration or a delay says `_ms` in its name.
 
 use crate::messages::warning_sentence;
@@ -49,9 +49,9 @@ pub struct Partial {
     pub language_name: Option<String>,
     /// Append-only from one partial of an utterance to the next, and a prefix of the final text.
     pub committed: String,
-    /// What follows it for now.
+    /// The text that follows it for now.
     pub tentative: String,
-    /// The ids behind both, language header included.
+    /// The ids of both, language header included.
     pub tokens: Vec<u32>,
     pub complete: bool,
     /// The smallest distance between the two largest logits over all choices. Left out of traces: its last digits
@@ -154,7 +154,7 @@ pub struct Times {
 }
 
 impl Event {
-    /// What the engine said, as an event. Without `delay` it is as in a trace: nothing in it depends on a clock.
+    /// An update of the engine as an event. Without `delay` it is as in a trace: nothing in it depends on a clock.
     pub fn new(update: &Update, delay: Option<Delay>) -> Self {
         let with_times = delay.is_some();
         match update {

@@ -23,7 +23,7 @@ enum Form {
     Terminal,
 }
 
-/// What a person sees of a run at one moment.
+/// The view of a run at one moment.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Moment {
     /// Loudest sample of the last blocks.
@@ -159,7 +159,7 @@ impl<'a> Front<'a> {
     fn ended(&mut self, ended: &Final) {
         self.committed.clear();
         self.tentative.clear();
-        // What was taken for speech and had no words in it is not worth an empty line.
+        // An utterance without words gets no empty line.
         let text = self.timed(ended);
         match self.form {
             Form::Terminal if !ended.text.is_empty() => {
@@ -235,7 +235,7 @@ impl<'a> Front<'a> {
 }
 
 fn size() -> Size {
-    // What the system does not tell is what terminals have had since there were any.
+    // Without an answer of the system: the traditional size of terminals.
     let (columns, rows) = terminal_size::terminal_size().map_or((80, 24), |(width, height)| (width.0, height.0));
     Size { columns: columns.into(), rows: rows.into() }
 }

@@ -1,4 +1,4 @@
-//! The first line of a trace: everything besides the audio that decides about the events.
+//! The first line of a trace: everything except the audio that decides about the events.
 
 use crate::shared::{KvType, ModelArgs, OpenModel};
 use clap::ValueEnum;
@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 /// The version of the form.
 const FORM: u32 = 2;
 
-/// What headers of all forms have.
+/// Fields of headers of all forms.
 #[derive(Deserialize)]
 struct Form {
     qasr_trace: u32,

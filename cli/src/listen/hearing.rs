@@ -1,7 +1,7 @@
 //! Takes sound from its source while the engine is at work on a thread of its own. So level and lag are true at every
 //! moment, also during a step that takes long.
 //!
-//! What the engine has not taken yet waits here, up to [`MOST`]; then the source waits, or, if it is a microphone, its
+//! Audio that the engine has not taken yet waits here, up to [`MOST`]; then the source waits, or, if it is a microphone, its
 //! ring fills and drops.
 
 use qasr::audio::live::{Block, Source};

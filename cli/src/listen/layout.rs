@@ -12,7 +12,7 @@ pub fn columns(letter: char) -> usize {
 /// spaces, which then belong to no row, around wide characters, and inside words only where a word is longer than a
 /// row.
 ///
-/// A break depends on nothing behind the character that did not fit: the rows of a text are, but for the last, the
+/// A break depends on nothing after the character that did not fit: the rows of a text are, but for the last, the
 /// first rows of every text that begins with it.
 pub fn rows(text: &str, width: usize) -> Vec<Range<usize>> {
     let width = width.max(1);

@@ -32,7 +32,7 @@ const WAIT: Duration = Duration::from_millis(50);
 /// The RTF of the status line is that of about this much audio.
 const RECENT_SECONDS: f64 = 10.0;
 
-/// What the two threads share.
+/// State shared by the two threads.
 #[derive(Default)]
 struct Shared {
     mailbox: Mailbox,
@@ -127,7 +127,7 @@ impl<'a> Engine<'a> {
 
     /// Passes on what was said about a block.
     fn tell(&mut self, block: &Block, said: &session::Said) {
-        // What has arrived meanwhile says how late the text is, and is heard next, all at once.
+        // The audio that arrived meanwhile shows the delay of the text; it is taken next, all at once.
         let captured = SampleIndex(self.hearing.captured());
         for update in &said.updates {
             self.running = matches!(update, Update::Partial(_)).then(|| covered(update));
@@ -186,7 +186,7 @@ impl Moments {
         }
     }
 
-    /// What helps, once, where the model is too slow here.
+    /// Prints advice once if the model is too slow here.
     fn advice(&mut self, moment: &Moment) -> Option<String> {
         let is_late = self.patience.is_some_and(|patience| u128::from(moment.lag_ms) > patience.as_millis());
         let is_slow = moment.rtf > 1.0 && self.status.heard.seconds() > RECENT_SECONDS;
@@ -221,7 +221,7 @@ mod tests {
     use qasr::audio::live;
     use qasr::{ErrorKind, Model, ModelOptions, StreamOptions};
 
-    /// What is said of a source, and how it ended.
+    /// Reports warnings of a source, and how it ended.
     fn said_of(source: Source) -> (Vec<Event>, Result<&'static str>) {
         let mut options = ModelOptions::default();
         options.threads = 1;

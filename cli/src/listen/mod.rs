@@ -139,7 +139,7 @@ impl Ended {
         Self { end: None, failures: vec![error] }
     }
 
-    /// Finishes the running utterance and tells the rest, also after a failure: the text so far is kept.
+    /// Finishes the running utterance and reports the rest, also after a failure: the text so far is kept.
     fn finish(session: Session, heard: Result<&'static str>, tell: &mut dyn FnMut(Event)) -> Self {
         Self::finish_at(session, heard, None, tell)
     }

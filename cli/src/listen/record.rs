@@ -3,7 +3,7 @@
 //!
 //! FILE is lines of JSON: a header (options, model), then in order `{"feed":SAMPLES}` for each block, each event without
 //! what depends on a clock, `{"finish":true}` where the audio is over, and `{"end":true}` last. FILE.wav is the audio as the engine was given it, 32-bit floats, so that
-//! not a bit is lost. Text and audio apart, because both are then readable by ordinary tools; a line per block, because
+//! not a bit is lost. Text and audio are separate files, because both are then readable by ordinary tools; a line per block, because
 //! which steps a late engine leaves out depends on the blocks.
 //!
 //! Memory does not grow: about a second waits to be written. After a crash both files can be used as far as they go:

@@ -67,7 +67,7 @@ enum Outcome {
 /// The engine's word against the trace's.
 struct Comparison {
     stream: Stream,
-    /// What the engine has said and the trace has not had yet.
+    /// Events of the engine that are not compared with the trace yet.
     said: VecDeque<Event>,
     same: usize,
 }

@@ -5,7 +5,7 @@
 //! The last column stays empty, because terminals differ in what a full row does.
 //!
 //! When a terminal becomes narrower it breaks rows that do not fit any more, so what was drawn takes more rows than it
-//! did; rows that were ended stay apart when it becomes wider.
+//! did; rows that were ended stay separate when it becomes wider.
 
 use super::layout::{columns, printable, rows};
 use std::fmt::Write;
@@ -22,7 +22,7 @@ pub struct Size {
     pub rows: usize,
 }
 
-/// What is on the screen of the running utterance.
+/// The rows on the screen of the running utterance.
 #[derive(Debug, Default)]
 pub struct Screen {
     /// Bytes of the utterance's text that stand in rows which will not be touched again.
@@ -42,7 +42,7 @@ impl Screen {
         let rest = text.get(self.settled..).unwrap_or_default();
         let certain = certain.saturating_sub(self.settled);
         let mut open = if rest.is_empty() { Vec::new() } else { rows(rest, width) };
-        // What does not fit on the screen is left out at the top: the newest words count.
+        // Text that does not fit on the screen is left out at the top: the newest words count.
         let room = size.rows.saturating_sub(usize::from(status.is_some())).max(1);
         open.drain(..open.len().saturating_sub(room));
         self.drawn = open.iter().map(|row| wide(&rest[row.clone()])).collect();
@@ -108,7 +108,7 @@ fn wide(text: &str) -> usize {
     text.chars().map(columns).sum()
 }
 
-/// A row of `text`, plain up to byte `certain` and dim behind it.
+/// A row of `text`, plain up to byte `certain` and dim after it.
 fn styled(text: &str, start: usize, end: usize, certain: usize) -> String {
     let border = certain.clamp(start, end);
     match (&text[start..border], &text[border..end]) {
@@ -216,7 +216,7 @@ mod tests {
             }
         }
 
-        /// What terminals do: rows that are too wide are broken, and the cursor stays with its letter.
+        /// As terminals do: rows that are too wide are broken, and the cursor stays with its letter.
         fn resize(&mut self, columns_now: usize) {
             let mut rows = Vec::new();
             for (number, row) in std::mem::take(&mut self.rows).into_iter().enumerate() {

@@ -27,7 +27,7 @@ pub struct Session {
     pub totals: Totals,
 }
 
-/// What one call of the engine gave.
+/// The result of one call of the engine.
 pub struct Said {
     pub updates: Vec<Update>,
     /// How long it took.
@@ -61,7 +61,7 @@ impl Session {
         self.totals.dropped_samples += samples;
     }
 
-    /// What the engine said, for others to read. `captured` is one past the last sample that has arrived by now.
+    /// Updates of the engine, for others to read. `captured` is one past the last sample that has arrived by now.
     pub fn event(&mut self, update: &Update, captured: SampleIndex, shown: Option<Duration>) -> Event {
         let lag_ms = SampleIndex(captured.0.saturating_sub(covered(update).0)).milliseconds();
         self.totals.largest_lag_ms = self.totals.largest_lag_ms.max(lag_ms);

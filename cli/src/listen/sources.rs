@@ -11,7 +11,7 @@ use std::io::{self, IsTerminal};
 use std::path::Path;
 use std::time::Duration;
 
-/// What a microphone keeps when `hearing` is full, for 30 s in all; what comes then is dropped and counted.
+/// Length that a microphone keeps when `hearing` is full, 30 s in all; later audio is dropped and counted.
 const RING_SECONDS: u32 = 5;
 
 /// A recording is played at the clock's speed in blocks of 20 ms, as a microphone gives them.

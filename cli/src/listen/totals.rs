@@ -1,4 +1,4 @@
-//! What a run adds up to, in memory that does not grow with it.
+//! The sums of a run, in memory that does not grow with it.
 
 use super::events::{End, milliseconds};
 use crate::cost;
@@ -90,7 +90,7 @@ pub fn details(end: &End) -> String {
     )
 }
 
-/// What to do where the text comes too late. `rtf` is the work for each second of audio, where there was any.
+/// Advice where the text comes too late. `rtf` is the work for each second of audio, where there was any.
 pub fn too_slow(lag_ms: u64, rtf: Option<f64>) -> String {
     // A first step may be late although little was done so far.
     let rtf = rtf.filter(|rtf| *rtf > 1.0);

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 /// Longest line that can be a line of a trace: the text of a long utterance is a few thousand bytes.
 const LONGEST_LINE: u64 = 1 << 22;
 
-/// One line behind the header.
+/// One line after the header.
 #[derive(Debug)]
 pub enum Entry {
     /// The engine was given these samples.
@@ -51,7 +51,7 @@ impl Trace {
         let lines = open(path)?;
         let audio_path = audio_path(path);
         let name = path.display().to_string();
-        // What is no trace at all has no audio beside it either, and should be called by its name.
+        // A file that is no trace has no audio beside it either; the message should say that it is no trace.
         let mut header_line = String::new();
         let mut trace = Self {
             name,

@@ -1,4 +1,4 @@
-//! The result as files: one writer per format, the file names, and writing so that no half file is left behind.
+//! The result as files: one writer per format, the file names, and writing so that no half file remains.
 
 mod csv;
 mod cues;

@@ -135,7 +135,7 @@ pub fn warnings(report: &Report<'_>) -> Vec<WarningForm> {
     Some(demo).filter(|_| report.is_demo_by_default).into_iter().chain(own).collect()
 }
 
-/// Rounded to so many digits after the point: more would only look exact.
+/// Rounded to this number of digits after the point: more would only look exact.
 pub fn rounded(value: f64, digits: i32) -> f64 {
     let unit = 10f64.powi(digits);
     (value * unit).round() / unit

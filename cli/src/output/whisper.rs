@@ -1,6 +1,6 @@
 //! JSON in the shape of whisper-cli's `-oj`, and with every token as `-ojf` has it.
 //!
-//! What whisper.cpp has no field for is added: `estimated` for a cue whose times are shares of its utterance's,
+//! Facts without a field in whisper.cpp are added: `estimated` for a cue whose times are shares of its utterance's,
 //! `complete` and `warnings` for the whole. Tokens have no times: this model gives none.
 
 use super::Report;

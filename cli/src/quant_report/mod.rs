@@ -70,7 +70,7 @@ pub struct QuantReportArgs {
     pub output_json: Option<PathBuf>,
 }
 
-/// What to do about a file that cannot be written.
+/// The remedy for a file that cannot be written.
 const PLACE: &str = "choose another place with -o";
 const JSON_PLACE: &str = "choose another place with -oj";
 

@@ -1,4 +1,4 @@
-//! What decides between the types: the page's first part, and the text that is printed.
+//! The comparison of the types: the page's first part, and the printed text.
 //!
 //! Errors by word and errors by character (Chinese, Japanese, Korean, …) are separate: a rate of both would hide what
 //! happens to the rarer kind.
@@ -94,7 +94,7 @@ fn standings(report: &Report) -> Vec<Standing<'_>> {
     types.collect()
 }
 
-/// What can and cannot be told about the types.
+/// The conclusions about the types.
 pub fn sentences(report: &Report) -> Vec<String> {
     let sizes = units(report).into_iter().filter_map(|unit| {
         let spoken = score(&report.reference, unit)?.errors.reference;

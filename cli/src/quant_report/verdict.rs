@@ -31,7 +31,7 @@ pub fn smallest<'s, 'a>(standings: &'s [Standing<'a>]) -> Option<&'s Standing<'a
     standings.iter().filter(|one| one.is_as_good()).min_by_key(|one| one.bytes)
 }
 
-/// What can and cannot be told. `measured_on` says how many recordings and words the errors are of, and the number of
+/// The conclusions. `measured_on` says how many recordings and words the errors are of, and the number of
 /// words, or characters where those are fewer; `None` where no truth is known.
 pub fn sentences(standings: &[Standing<'_>], reference_bytes: u64, measured_on: Option<(&str, usize)>) -> Vec<String> {
     let mut sentences = Vec::new();

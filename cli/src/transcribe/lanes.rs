@@ -116,12 +116,12 @@ impl Lanes {
         (SampleIndex(done), pending, self.lanes.first().and_then(|lane| lane.source.expected()))
     }
 
-    /// The lane that is furthest behind.
+    /// The lane with the earliest position.
     fn next(&self) -> Option<&Lane> {
         self.lanes.iter().filter(|lane| !lane.is_over).min_by_key(|lane| lane.heard)
     }
 
-    /// Does the next piece of work, on the lane that is furthest behind, and hands every new utterance to `each`, with the
+    /// Does the next piece of work, on the lane with the earliest position, and hands every new utterance to `each`, with the
     /// characters that it adds to the text. False when all is done.
     pub fn step(&mut self, each: &mut dyn FnMut(&Segment, &str)) -> Result<bool> {
         let is_one = self.lanes.len() == 1;
@@ -163,7 +163,7 @@ impl Lanes {
         for lane in self.lanes {
             let Lane { channel, transcriber, waited, warnings, .. } = lane;
             let part = transcriber.into_transcript();
-            // What is wrong with the recording is found once in every channel.
+            // A fault of the recording is found once in every channel.
             for warning in warnings {
                 if !whole.warnings.contains(&warning) {
                     whole.warnings.push(warning);

@@ -62,7 +62,7 @@ pub fn run(args: &TranscribeArgs) -> Exit {
     if interrupt::is_wanted() { Exit::Interrupted } else { tally.exit() }
 }
 
-/// What all recordings of a command line have in common.
+/// State shared by all recordings of a command line.
 struct Run<'a> {
     args: &'a TranscribeArgs,
     messages: &'a Messages,
@@ -140,7 +140,7 @@ impl<'a> Run<'a> {
             language: self.options.language.map_or("auto", |language| language.code()),
         };
         let mut tally = Tally::default();
-        // What can be written is written, even where something else cannot be.
+        // Every file that can be written is written, even if another cannot be.
         let mut count = |written: Result<()>| match written {
             Ok(()) => true,
             Err(error) => {
@@ -252,7 +252,7 @@ fn unkept(error: &io::Error) -> Error {
     ))
 }
 
-/// A warning behind the recording's name, which those from reading it carry already.
+/// A warning after the recording's name; warnings from reading have the name already.
 fn named(name: &str, warning: &str) -> String {
     match warning.strip_prefix(name) {
         Some(rest) if rest.starts_with(": ") => warning.to_owned(),

@@ -16,7 +16,7 @@ pub struct Job {
     pub input: PathBuf,
     /// Why it cannot be read, where that is known already.
     pub fault: Option<Error>,
-    /// What standard output gets.
+    /// The form for standard output.
     pub stdout: Format,
     pub files: Vec<(Format, PathBuf)>,
     /// All its files are there already, and were asked to stay.

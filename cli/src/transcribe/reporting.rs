@@ -1,4 +1,4 @@
-//! What is said about recordings once they are done.
+//! Messages about finished recordings.
 
 use crate::exit::Exit;
 use qasr::{Warning, WarningCode};

@@ -1,4 +1,4 @@
-//! Depth 3: the rows behind every layer of the encoder, and those that it gives to the decoder, beside the reference's.
+//! Depth 3: the output rows of every layer of the encoder, and those for the decoder, compared with the reference's.
 //!
 //! ```text
 //! clip ─ mel ─ window by window: both encoders ─▶ rows of layer 0, 1, …, output ─ cosine of each row, relative RMS
@@ -19,7 +19,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
 
-/// Keeps what passes behind the layers of one window.
+/// Keeps the output rows of the layers of one window.
 #[derive(Default)]
 struct Layers {
     rows: Mutex<Vec<Rows>>,
@@ -38,7 +38,7 @@ impl Watcher for Layers {
     }
 }
 
-/// Rows behind each layer, and the encoder's output as the last, of one attention window.
+/// Output rows of each layer of one attention window, the encoder's output last.
 fn rows_of(model: &Model, mel: &LogMel, window: Range<usize>) -> Result<Vec<Rows>> {
     let layers = Layers::default();
     let output = model.encoder().encode_part(mel, window, Some(&layers))?;
@@ -69,7 +69,7 @@ pub struct ClipDistance {
     pub seconds: f64,
     /// Behind each layer, the first one first.
     pub layers: Vec<RowsDistance>,
-    /// What the decoder gets.
+    /// The rows for the decoder.
     pub output: RowsDistance,
     /// Relative RMS of the output within every second of the clip; the last may be cut short.
     pub output_by_second: Vec<f64>,
@@ -123,7 +123,7 @@ impl Sums {
     }
 }
 
-/// Compares the encoders of two models on every clip. `progress` is told how many clips are done.
+/// Compares the encoders of two models on every clip. `progress` gets the number of clips done.
 ///
 /// # Errors
 /// [`crate::ErrorKind::Usage`] for a clip too short to be heard; [`crate::ErrorKind::Model`] when the encoders have

@@ -84,7 +84,7 @@ pub fn force(
     }
 }
 
-/// What the reference model expects along the text of every clip.
+/// The reference model's probabilities along the text of every clip.
 pub struct Reference {
     clips: Vec<Forced>,
     vocabulary: usize,
@@ -101,7 +101,7 @@ struct Forced {
 impl Reference {
     /// Measures `model`, of the most exact type there is. The ids are, where a clip has a text, the header with its
     /// language as the model writes it, that text and the end token; otherwise what `model` itself says. A text without
-    /// language gets the header that `model` writes. `progress` is told how many clips are done.
+    /// language gets the header that `model` writes. `progress` gets the number of clips done.
     ///
     /// # Errors
     /// As [`force`], with the clip's name; [`crate::ErrorKind::Usage`] for a clip too short to be heard, and when all
@@ -139,7 +139,7 @@ impl Reference {
     }
 }
 
-/// What `model` is to read behind the audio of `clip`.
+/// The ids that `model` reads after the audio of `clip`.
 fn text_ids(model: &Model, clip: &Clip) -> Result<Vec<u32>> {
     let control = ControlTokens::find(model.tokenizer())?;
     let greedy = || -> Result<(Vec<u32>, Option<usize>, bool)> {
@@ -177,7 +177,7 @@ fn text_ids(model: &Model, clip: &Clip) -> Result<Vec<u32>> {
     Ok(ids)
 }
 
-/// What a variant costs at one token.
+/// The cost of a variant at one token.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct PositionCost {
     /// Which clip, counted from 0 in the order given.
@@ -213,7 +213,7 @@ pub struct ClipCost {
     pub nll: f64,
 }
 
-/// What a variant costs, over all clips.
+/// The cost of a variant over all clips.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct LogitsCost {
     /// Divergence per token, in nats.
@@ -230,7 +230,7 @@ pub struct LogitsCost {
     pub positions: Vec<PositionCost>,
 }
 
-/// Measures `model` along the texts of `reference`. `progress` is told how many clips are done.
+/// Measures `model` along the texts of `reference`. `progress` gets the number of clips done.
 ///
 /// # Errors
 /// As [`force`], with the clip's name; [`crate::ErrorKind::Model`] when the vocabularies differ.

@@ -1,10 +1,10 @@
-//! What quantization costs, at five depths, each naming what the next only notices: blocks, tensors, embeddings, logits,
+//! The cost of quantization at five levels; each level explains the errors seen at the next: blocks, tensors, embeddings, logits,
 //! transcripts.
 //!
 //! ```text
 //! 1 blocks      values ─ round trip through a type            files only, no model runs: in the converter,
 //! 2 tensors     a pair of files ─ the same tensors in another  `qasr_convert::distance`
-//! 3 embeddings  clip ─ rows behind every encoder layer         `embeddings`; `noise` makes it harder
+//! 3 embeddings  clip ─ rows after every encoder layer          `embeddings`; `noise` makes it harder
 //! 4 logits      clip, text ─ what is expected at every token   `logits`
 //! 5 transcripts recording ─ text, beside what was said          `crate::evaluation`; with 3 and 4 type by type: `types`
 //! ```
@@ -20,7 +20,7 @@ use qasr::text::Language;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
-/// What one is measured on: one utterance.
+/// One utterance to measure on.
 #[derive(Debug, Clone)]
 pub struct Clip {
     /// For tables and messages.

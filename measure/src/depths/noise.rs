@@ -3,7 +3,7 @@
 use super::Clip;
 use qasr_convert::random::Random;
 
-/// What is added.
+/// The added noise.
 #[derive(Debug, Clone, Copy)]
 pub enum Noise<'a> {
     /// Normally distributed samples of this seed.
@@ -13,7 +13,7 @@ pub enum Noise<'a> {
 }
 
 /// The clip with `noise` in it, `decibels` quieter than the clip itself (both by their mean square over the whole clip).
-/// What would leave [-1, 1] makes the whole quieter. A silent clip, and a room without voices, stay as they are.
+/// A sum outside [-1, 1] makes the whole quieter. A silent clip, and a room without voices, stay as they are.
 pub fn add(clip: &Clip, noise: Noise<'_>, decibels: f64) -> Clip {
     let (name, noise) = match noise {
         Noise::White(seed) => {
@@ -62,7 +62,7 @@ mod tests {
 
     /// Of the noise that was added, in decibels below the clip.
     fn measured(clean: &Clip, noisy: &Clip) -> f64 {
-        // What was made quieter as a whole is scaled back: the tone's own share stays what it was.
+        // A clip that was made quieter is scaled back: the tone's own share stays the same.
         let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(x, y)| f64::from(x * y)).sum::<f64>();
         let share = dot(&clean.samples, &noisy.samples) / dot(&clean.samples, &clean.samples);
         let added = clean.samples.iter().zip(&noisy.samples[..]).map(|(&x, &y)| f64::from(y) / share - f64::from(x));

@@ -15,7 +15,7 @@ pub const LENGTHS: [f64; 8] = [1.0, 2.0, 5.0, 10.0, 20.0, 30.0, 60.0, 119.0];
 /// Clips of one length and condition: more say little more.
 const CLIPS_PER_LENGTH: usize = 4;
 
-/// What types are measured on.
+/// The recordings that types are measured on.
 pub struct Material<'m> {
     /// For texts, and for logits along them.
     pub manifest: &'m Manifest,
@@ -57,7 +57,7 @@ pub struct Baseline {
     results: Vec<FileResult>,
 }
 
-/// What one type costs at the depths that need a model.
+/// The cost of one type at the depths that need a model.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct TypeCost {
     /// Depth 3.

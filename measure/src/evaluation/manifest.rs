@@ -5,7 +5,7 @@
 //! | `file` or `audio_filepath` | relative to the manifest; required |
 //! | `text` or `transcript` | the text that is said; empty: nothing is |
 //! | `language` | code or name; empty, `none`, `auto` or `unknown`: not known |
-//! | `category` | any word; results are also told apart by it |
+//! | `category` | any word; results are also grouped by it |
 //! | `transcript_source` | where the text is from: only `human`, `reference` and `script` count as truth |
 //!
 //! Others are passed over. A table has one header line and any order of columns. Fields of a TSV are separated by tabs and
@@ -20,18 +20,18 @@ use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// What can be said about a recording.
+/// One recording of a manifest.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
     /// As the manifest has it.
     pub name: String,
     /// Where it is.
     pub file: PathBuf,
-    /// What is said in it; empty where nothing is, `None` where that is not known.
+    /// The reference text; empty if nothing is said, `None` if it is not known.
     pub text: Option<String>,
     /// In which language, where that is known.
     pub language: Option<Language>,
-    /// Whatever the manifest tells recordings apart by.
+    /// The group of a recording in the manifest.
     pub category: Option<String>,
     /// Line in the manifest, counted from 1; 0 in a folder.
     pub line: usize,

@@ -29,7 +29,7 @@ use std::time::Instant;
 #[derive(Debug, Clone, Default, Serialize)]
 #[non_exhaustive]
 pub struct EvaluationOptions {
-    /// What decides about the text. `language` holds the model to one language in every recording, except where
+    /// Settings of recognition. `language` holds the model to one language in every recording, except where
     /// `use_manifest_language` finds another.
     #[serde(flatten)]
     pub transcribe: Options,
@@ -37,7 +37,7 @@ pub struct EvaluationOptions {
     pub use_manifest_language: bool,
     /// How texts are made alike; `None` chooses by the language expected.
     pub normalizer: Option<Normalizer>,
-    /// Go over the first so many entries only.
+    /// Use only this number of entries, from the first.
     #[serde(skip)]
     pub limit: Option<usize>,
 }

@@ -1,4 +1,4 @@
-//! What came of one recording: one line of the journal.
+//! The result of one recording: one line of the journal.
 
 use super::Entry;
 use crate::identity::FileIdentity;
@@ -9,7 +9,7 @@ use qasr::transcript::{Transcript, WarningCode};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
-/// One recording: what was said, what was heard, how far they are apart and what it took.
+/// One recording: reference, recognized text, errors and cost.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct FileResult {
@@ -23,7 +23,7 @@ pub struct FileResult {
     pub failure: Option<Failure>,
     /// Length of the recording.
     pub seconds: f64,
-    /// What is said, as the manifest has it; `None` where that is not known.
+    /// The reference text of the manifest; `None` if it is not known.
     pub truth: Option<String>,
     /// The text of the model.
     pub heard: String,
@@ -33,7 +33,7 @@ pub struct FileResult {
     pub language_heard: Option<String>,
     /// How both texts were made alike before they were compared.
     pub normalizer: Normalizer,
-    /// What `errors` counts.
+    /// The unit of `errors`.
     pub unit: Unit,
     /// `None` without truth.
     pub errors: Option<Errors>,
@@ -90,7 +90,7 @@ pub struct StageTimes {
 }
 
 impl FileResult {
-    /// What is known before the model was asked.
+    /// The facts that are known before recognition.
     pub(super) fn new(entry: &Entry, identity: FileIdentity) -> Self {
         Self {
             file: entry.name.clone(),

@@ -13,13 +13,13 @@ pub struct Page {
     data: Vec<(String, String)>,
 }
 
-/// What stands on a page or in a part of it that unfolds.
+/// Content of a page or of a part that unfolds.
 #[derive(Debug, Clone, Default)]
 pub struct Content {
     html: String,
 }
 
-/// What became of a word. Shown by colour and by a line, so that neither colours nor print lose it.
+/// How a word was recognized. Shown by colour and by a line, so that neither colours nor print lose it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mark {
     /// As expected.
@@ -94,7 +94,7 @@ impl Content {
         self.element("p", "", text)
     }
 
-    /// What a reader needs first: a sentence that stands out, and more below it.
+    /// The main result: a sentence that stands out, and more below it.
     pub fn lead(&mut self, sentences: &[String]) -> &mut Self {
         for (index, sentence) in sentences.iter().enumerate() {
             self.element("p", if index == 0 { "lead" } else { "" }, sentence);
@@ -161,7 +161,7 @@ impl Content {
         self
     }
 
-    /// Words with what became of each, behind a name such as that of an engine.
+    /// Words with their marks, after a name such as that of an engine.
     pub fn words<'a>(&mut self, name: &str, words: impl IntoIterator<Item = (&'a str, Mark)>) -> &mut Self {
         let _ = write!(self.html, "<p class=\"words\"><b>{}</b>", escape(name));
         for (word, mark) in words {

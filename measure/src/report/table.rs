@@ -41,7 +41,7 @@ impl Cell {
         Self { text: text.into(), highlight: "" }
     }
 
-    /// What is not known or was not measured.
+    /// A value that is not known or was not measured.
     pub fn missing() -> Self {
         Self { text: "–".into(), highlight: "faint" }
     }

@@ -24,13 +24,13 @@ use std::iter::Sum;
 use std::ops::Add;
 use unicode_segmentation::UnicodeSegmentation;
 
-/// What is counted.
+/// The unit that is counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Unit {
-    /// What white space separates.
+    /// Words: text between white space.
     Words,
-    /// What a reader takes for one character (a grapheme), without white space.
+    /// Characters as a reader sees them (graphemes), without white space.
     Characters,
 }
 

@@ -14,7 +14,7 @@ use unicode_normalization::char::is_combining_mark;
 ///   inside words, white space collapsed. Diacritics count, in every script.
 /// - `english`: `basic`, then contractions written out (`don't`, `we're`, `it's`, `gonna`), `mr`, `mrs`, `dr` and `ok`
 ///   as they are spoken, and numbers as single digits: `twenty-one`, `21` and `2 1` are alike, and so are `nineteen
-///   eighty-four` and `1984`. Limits: `'s` is `is` behind pronouns and the like, and a possessive behind every other
+///   eighty-four` and `1984`. Limits: `'s` is `is` after pronouns and the like, and a possessive after every other
 ///   word; `'d` is always `would`; ordinals, decimals, sums of money, clock times and Roman numbers stay as they are
 ///   written; British and American spelling differ. A wrong number counts once per digit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -74,7 +74,7 @@ fn basic(text: &str) -> String {
     // The acute accent would become a space with a mark under NFKC, so apostrophes are made alike first.
     let straight = text.chars().map(|letter| if is_apostrophe(letter) { '\'' } else { letter });
     let composed: String = straight.nfkc().collect();
-    // By way of upper case, ß and ss become alike; case mapping can take composed letters apart.
+    // By way of upper case, ß and ss become alike; case mapping can decompose letters.
     let letters: Vec<char> =
         composed.to_uppercase().to_lowercase().nfkc().filter(|letter| !is_invisible(*letter)).collect();
     let is_kept = |at: usize| letters.get(at).is_some_and(|letter| is_word_letter(*letter));
@@ -91,7 +91,7 @@ fn basic(text: &str) -> String {
     result
 }
 
-/// What people and programs type for an apostrophe.
+/// Characters that people and programs use for an apostrophe.
 fn is_apostrophe(letter: char) -> bool {
     matches!(
         letter,
@@ -127,10 +127,10 @@ fn english(text: &str) -> String {
     numbers::as_digits(&words)
 }
 
-/// Words whose `'s` is `is` (or `has`, which cannot be told): behind others it is a possessive.
+/// Words whose `'s` is `is` (or `has`; the two cannot be distinguished): after others it is a possessive.
 const BEFORE_IS: [&str; 11] = ["it", "he", "she", "that", "this", "there", "here", "what", "where", "who", "how"];
 
-/// One word, contractions taken apart.
+/// One word, contractions expanded.
 fn write_out<'a>(word: &'a str, words: &mut Vec<&'a str>) {
     let whole: &[&str] = match word {
         "can't" | "cannot" => &["can", "not"],
@@ -154,7 +154,7 @@ fn write_out<'a>(word: &'a str, words: &mut Vec<&'a str>) {
     const ENDINGS: [(&str, &str); 6] =
         [("n't", "not"), ("'re", "are"), ("'ve", "have"), ("'ll", "will"), ("'m", "am"), ("'d", "would")];
     for (ending, meaning) in ENDINGS {
-        // What is left may be a contraction itself: `wouldn't've`.
+        // The rest may be a contraction itself: `wouldn't've`.
         if let Some(start) = word.strip_suffix(ending).filter(|start| !start.is_empty()) {
             write_out(start, words);
             words.push(meaning);

@@ -6,7 +6,7 @@ use qasr::error::{Error, Remedy, Result};
 use qasr_format::GgmlType;
 use serde::{Deserialize, Serialize};
 
-/// What bounds the choice.
+/// The bound of the choice.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Budget {
     /// Bytes of both files together.
@@ -15,7 +15,7 @@ pub enum Budget {
     Divergence(f64),
 }
 
-/// What a model of certain types costs, measured as a whole.
+/// The cost of a model of certain types, measured as a whole.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Measured {
     /// Bytes of both files.
@@ -43,7 +43,7 @@ pub trait Trial {
     fn measure(&mut self, types: &[(Group, GgmlType)]) -> Result<Measured>;
 }
 
-/// What one group at one type costs, all others being as in the source.
+/// The cost of one group at one type, with all others as in the source.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Sensitivity {
     /// The group.
@@ -52,7 +52,7 @@ pub struct Sensitivity {
     pub kind: GgmlType,
     /// Bytes of the group's tensors.
     pub bytes: u64,
-    /// What it costs alone.
+    /// Its own cost.
     pub measured: Measured,
 }
 
@@ -61,16 +61,16 @@ pub struct Sensitivity {
 pub struct Found {
     /// A type for every group.
     pub types: Vec<(Group, GgmlType)>,
-    /// What the sum of the groups' own costs said.
+    /// The sum of the groups' own costs.
     pub predicted: f64,
-    /// What the whole costs.
+    /// The cost of the whole.
     pub measured: Measured,
 }
 
 /// Combinations measured as a whole where their predicted costs are close.
 const FINALISTS: usize = 3;
 
-/// Measures every group at every type of `kinds`. `progress` is told how many of how many are done.
+/// Measures every group at every type of `kinds`. `progress` gets the numbers done and in all.
 ///
 /// # Errors
 /// Those of `trial`.

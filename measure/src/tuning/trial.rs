@@ -100,7 +100,7 @@ impl ModelTrial {
 
 impl Drop for ModelTrial {
     fn drop(&mut self) {
-        // What cannot be removed is written over by the next search.
+        // Files that cannot be removed are written over by the next search.
         let _ = std::fs::remove_dir_all(&self.folder);
     }
 }

@@ -12,7 +12,7 @@ const LONGEST_SPOOL: u64 = 4 << 30;
 /// Where a container's bytes come from.
 pub(crate) struct Bytes {
     source: Source,
-    /// What has been read but not taken.
+    /// Bytes that were read and not taken yet.
     buffer: Vec<u8>,
     taken: usize,
     /// Position of the next byte.
@@ -155,7 +155,7 @@ impl Bytes {
         let rest = self.buffer.split_off(self.taken);
         match kept {
             Some(kept) => spooled.write(&kept),
-            // What has been passed is not needed again, but positions count it.
+            // Taken bytes are not needed again, but positions count them.
             None => spooled.leave(position).and_then(|()| spooled.write(&rest)),
         }
         .map_err(cannot_keep)?;

@@ -153,7 +153,7 @@ impl Caf {
     }
 }
 
-/// Whether nothing, less than so many bytes, or another chunk follows.
+/// Whether nothing, fewer than this number of bytes, or another chunk follows.
 fn is_end(ahead: &[u8], least: usize) -> bool {
     match ahead {
         [] => true,

@@ -15,7 +15,7 @@ const SLACK: usize = 256;
 /// Bytes that are searched at a time.
 const WINDOW: usize = 1 << 13;
 
-/// What a frame's header says.
+/// A frame's header.
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct Frame {
     /// Number of the frame, or of its first sample where block sizes vary.
@@ -37,7 +37,7 @@ pub(crate) struct Flac {
     promised: u64,
     /// End of the last frame, in samples.
     reached: u64,
-    /// What is added to the frames' own numbers.
+    /// Offset added to the frames' own numbers.
     shift: i64,
     begun: bool,
     format: Option<[u8; 2]>,
@@ -173,7 +173,7 @@ impl Demuxer for Flac {
                 self.damaged |= !is_tag;
                 let goes_on = is_tag && !self.bytes.peek(3)?.starts_with(b"TAG");
                 if !goes_on && !self.resync()? {
-                    // What is left is no frame: an unfinished one, or not FLAC at all.
+                    // The rest is no whole frame: an unfinished one, or not FLAC at all.
                     let rest = self.bytes.peek(LONGEST_HEADER)?.len();
                     self.bytes.pass(rest);
                 }
@@ -263,7 +263,7 @@ fn block(info: [u8; 34]) -> u32 {
     if least == most { u32::from(least) } else { 0 }
 }
 
-/// What other programs write after the last frame.
+/// Tags that other programs write after the last frame.
 fn is_mark(next: &[u8]) -> bool {
     [&b"fLaC"[..], b"TAG", b"ID3", b"APETAGEX"].iter().any(|mark| next.starts_with(mark))
 }

@@ -58,7 +58,7 @@ pub(crate) struct Matroska {
     usual: f64,
 }
 
-/// What the blocks of a track need.
+/// State for the blocks of a track.
 #[derive(Debug, Default, Clone)]
 struct Numbers {
     number: u64,
@@ -183,7 +183,7 @@ impl Matroska {
         Ok(true)
     }
 
-    /// Whether something known comes after so many bytes.
+    /// Whether a known element comes after this number of bytes.
     fn is_followed(&mut self, size: usize) -> Result<bool, Fault> {
         let ahead = self.bytes.peek(size + 12)?;
         Ok(match header(ahead.get(size..).unwrap_or_default()) {
@@ -583,7 +583,7 @@ fn audio_track(entry: &[u8]) -> Option<(Track, Numbers)> {
     Some((track, numbers))
 }
 
-/// What a codec's name means (<https://www.matroska.org/technical/codec_specs.html>).
+/// The codec of a name (<https://www.matroska.org/technical/codec_specs.html>).
 fn describe_codec(track: &mut Track, id: &str, bits: u32, private: &[u8]) {
     let pcm = |encoding, big_endian| Codec::Pcm { encoding, big_endian };
     track.codec = match id {

@@ -50,7 +50,7 @@ impl Track {
     }
 }
 
-/// What a decoder takes at a time. Times are in seconds.
+/// One packet for a decoder. Times are in seconds.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Packet {
     pub(crate) data: Vec<u8>,
@@ -58,9 +58,9 @@ pub(crate) struct Packet {
     pub(crate) time: Option<f64>,
     /// How long it is, by the container; 0 where it does not say.
     pub(crate) duration: f64,
-    /// What was lost just before it: damaged or missing bytes.
+    /// The loss just before it: damaged or missing bytes.
     pub(crate) lost: f64,
-    /// What the decoder puts out at its start and end that is not part of the recording.
+    /// Decoder output at the start and end that is not part of the recording.
     pub(crate) trim_start: f64,
     pub(crate) trim_end: f64,
     /// From here on the track is this one: files that were joined.

@@ -12,7 +12,7 @@ use std::collections::VecDeque;
 const LONGEST_INDEX: u64 = 512 << 20;
 /// Frames of uncompressed samples in a packet.
 const PCM_FRAMES: u32 = 4096;
-/// What an edit list may leave out at the end without a word: a decoder's padding, and rounding.
+/// Length that an edit list may leave out at the end without a warning: a decoder's padding, and rounding.
 const PADDING: f64 = 0.2;
 
 const CUT_FRAGMENT: &str = "ends in the middle of a fragment: it is cut";
@@ -418,7 +418,7 @@ fn parts(track: &Track, trak: &Trak) -> Vec<Part> {
         parts.push(Part { at, from: 0, to: u64::MAX });
     }
     if let [only @ Part { from: 0, to: u64::MAX, .. }] = &mut parts[..] {
-        // What an edit list would say about the decoder's start, elsewhere.
+        // The decoder's start, which other files give in an edit list.
         if let Some((start, valid)) = trak.gapless {
             let per_frame = scale / f64::from(track.rate.max(1));
             only.from = (start as f64 * per_frame).round() as u64;
@@ -545,7 +545,7 @@ fn box_header(bytes: &mut Bytes) -> Result<Option<BoxHeader>, Fault> {
     })
 }
 
-/// What iTunes notes about a decoder's start and end: frames to leave out, and frames of the recording.
+/// The iTunes note about a decoder's start and end: frames to leave out, and frames of the recording.
 fn gapless(moov: &[u8]) -> Option<(u64, u64)> {
     let name = b"iTunSMPB";
     let at = moov.windows(name.len()).position(|window| window == name)?;

@@ -196,7 +196,7 @@ fn read_table(table: Slice) -> Table {
     Table { times: pairs(b"stts", 8), runs: pairs(b"stsc", 12), chunks, size, sizes, samples }
 }
 
-/// What a sample description says.
+/// A sample description.
 struct Entry {
     track: Track,
     unit: Option<(u32, u32)>,

@@ -19,7 +19,7 @@ const LARGEST_WINDOW: usize = 1 << 15;
 /// Bytes between frames that are no frame are as long as frames of their size would be, up to this many seconds.
 const LONGEST_LOSS: f64 = 3600.0;
 
-/// What a frame's header says.
+/// A frame's header.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Frame {
     /// With its header.
@@ -119,7 +119,7 @@ pub(crate) fn adts_frame(bytes: &[u8]) -> Option<Frame> {
     })
 }
 
-/// What an encoder notes in a first frame that holds no audio.
+/// An encoder's notes in a first frame that holds no audio.
 #[derive(Debug, Default, PartialEq)]
 struct Note {
     /// Frames of the recording; 0 where it does not know.

@@ -267,7 +267,7 @@ impl Ogg {
         self.state.reached.map_or(0.0, |reached| (reached - self.state.base) as f64 / ticks)
     }
 
-    /// Takes a page of the stream apart.
+    /// Divides a page of the stream into packets.
     fn take(&mut self, page: Page) -> Result<(), Fault> {
         let expected = self.state.number.replace(page.number).map(|number| number.wrapping_add(1));
         if let Some(expected) = expected.filter(|expected| *expected != page.number) {
@@ -386,7 +386,7 @@ impl Ogg {
             return Ok(agrees(page));
         }
         while self.pages.len() < MOST_STREAMS {
-            // What is wrong there comes up when it is its turn.
+            // A fault there is found when the page is read.
             let Ok(Some(page)) = self.page() else { break };
             let found = counts(&page).then(|| agrees(&page));
             self.pages.push_back(page);

@@ -1,4 +1,4 @@
-//! What lies in Ogg streams: which codec a first packet begins, how many headers it has, and how long its packets are.
+//! Codecs in Ogg streams: the codec of a first packet, its number of headers, the length of its packets.
 
 use super::Track;
 use crate::audio::codec::Codec;
@@ -17,7 +17,7 @@ pub(crate) struct Mapping {
     lengths: Lengths,
 }
 
-/// How to tell the length of a packet.
+/// How the length of a packet is found.
 #[derive(Debug)]
 enum Lengths {
     Opus,
@@ -37,7 +37,7 @@ struct Vorbis {
 }
 
 impl Mapping {
-    /// What begins with this packet; `None` for what is no audio.
+    /// The codec that begins with this packet; `None` if it is no audio.
     pub(crate) fn of(packet: &[u8]) -> Option<Self> {
         let at = |at: usize| packet.get(at).copied().unwrap_or(0);
         let le32 = |from: usize| u32::from_le_bytes([at(from), at(from + 1), at(from + 2), at(from + 3)]);

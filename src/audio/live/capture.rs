@@ -162,7 +162,7 @@ fn feed(feeder: &mut Feeder, data: &Data) {
     }
 }
 
-/// What a device's message means for the source.
+/// The meaning of a device's message for the source.
 fn trouble(alarm: &Alarm, error: &cpal::Error) {
     match error.kind() {
         ErrorKind::Xrun => alarm.overrun(),

@@ -10,9 +10,9 @@ pub const HAS_MICROPHONE: bool = cfg!(feature = "mic");
 /// A microphone or another input.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Device {
-    /// What people call it. Not always unique.
+    /// Its name for people. Not always unique.
     pub name: String,
-    /// What [`microphone`] finds exactly this one by, stable from one run to the next.
+    /// The identifier by which [`microphone`] finds exactly this one, stable from one run to the next.
     pub id: String,
     /// Taken when no other is named.
     pub is_default: bool,

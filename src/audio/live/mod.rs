@@ -60,7 +60,7 @@ impl Source {
         Self { name: name.to_owned(), inner, over: false }
     }
 
-    /// What it is called in messages: the device, the file, `standard input`.
+    /// Its name in messages: the device, the file, `standard input`.
     pub fn name(&self) -> &str {
         &self.name
     }
@@ -127,7 +127,7 @@ impl Source {
         next
     }
 
-    /// What was less than perfect since the last call: `audio_damaged`, `audio_clipped`, `channels_cancel`,
+    /// Faults since the last call: `audio_damaged`, `audio_clipped`, `channels_cancel`,
     /// `device_overrun`. The last ones may come with the end of the audio.
     pub fn warnings(&mut self) -> Vec<Warning> {
         match &mut self.inner {

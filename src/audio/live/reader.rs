@@ -23,7 +23,7 @@ use std::time::Duration;
 const ENOUGH: usize = 8192;
 /// Magic numbers lie within the first bytes.
 const MAGIC: usize = 40;
-/// Text is told by this many bytes.
+/// Number of bytes by which text is recognized.
 const TEXT: usize = 512;
 /// How long to wait where a source says "not now" instead of waiting itself.
 const PAUSE: Duration = Duration::from_millis(5);

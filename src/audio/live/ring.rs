@@ -64,7 +64,7 @@ fn resampler(rate: u32) -> std::result::Result<Option<Resampler>, Fault> {
     if rate == SAMPLE_RATE { Ok(None) } else { Resampler::live(rate).map(Some) }
 }
 
-/// What both ends and the alarm see.
+/// State shared by both ends and the alarm.
 #[derive(Default)]
 struct Shared {
     /// Nothing more will be written.
@@ -103,7 +103,7 @@ impl Feeder {
         let count = frames.len();
         let mut room = self.samples.slots().min(count);
         if room > 0 && self.lost > 0 {
-            // The gap is noted before the samples behind it are, so that the consumer sees it first.
+            // The gap is noted before the samples that follow it, so that the consumer sees it first.
             match self.gaps.push(Gap { at: self.written, frames: self.lost }) {
                 Ok(()) => self.lost = 0,
                 Err(_) => room = 0,
@@ -157,24 +157,24 @@ pub(super) struct Ring {
     samples: Consumer<f32>,
     gaps: Consumer<Gap>,
     shared: Arc<Shared>,
-    /// `None` at 16 kHz, and behind a gap until the gap is told.
+    /// `None` at 16 kHz, and after a gap until the gap is reported.
     resampler: Option<Resampler>,
     /// Frames read from the ring.
     read: u64,
     /// Frames missing before the place that reading has come to.
     lost: u64,
-    /// Samples at 16 kHz made or told as dropped.
+    /// Samples at 16 kHz, delivered or reported as dropped.
     timeline: u64,
     /// Samples to deliver.
     ready: Vec<f32>,
-    /// To tell before them.
+    /// The gap to report before them.
     dropped: u64,
-    /// The feeder ended, and all is told.
+    /// The feeder ended, and everything is reported.
     ended: bool,
     warnings: Vec<Warning>,
     is_overrun_reported: bool,
     level: Level,
-    /// What must live as long as the ring: a device's stream.
+    /// A device's stream, which must live as long as the ring.
     device: Option<Box<dyn Any + Send>>,
 }
 

@@ -1,6 +1,6 @@
 //! From values to places: linear and logarithmic scales, and the values written beside them.
 
-/// What an axis shows.
+/// The quantity of an axis.
 #[derive(Debug, Clone, Default)]
 pub struct Axis {
     label: String,
@@ -35,7 +35,7 @@ impl Axis {
         self.most.unwrap_or(f64::INFINITY)
     }
 
-    /// What it shows, and whether equal steps are equal factors.
+    /// Its quantity, and whether equal steps are equal factors.
     pub fn label(&self) -> String {
         format!("{}{}", self.label, if self.is_logarithmic { " (log scale)" } else { "" })
     }
@@ -106,7 +106,7 @@ impl Scale {
         }
         let decades = self.high - self.low;
         if decades < 0.8 {
-            // Powers of ten would be too far apart: round values as on a linear scale.
+            // Powers of ten would be too distant: round values as on a linear scale.
             let (low, high) = (10f64.powf(self.low), 10f64.powf(self.high));
             let step = round_step((high - low) / wished);
             return multiples(low, high, step)
@@ -139,7 +139,7 @@ fn multiples(low: f64, high: f64, step: f64) -> impl Iterator<Item = f64> {
     (0..32).map(move |count| (first + f64::from(count)) * step).take_while(move |value| *value <= high + 1e-9 * step)
 }
 
-/// A value among others that lie a step apart.
+/// A value among others at distances of one step.
 fn written(value: f64, step: f64) -> String {
     let decimals = -step.abs().max(1e-250).log10().floor();
     if value != 0.0 && (decimals > 4.0 || value.abs() >= 1e6) {

@@ -3,7 +3,7 @@
 use super::canvas::{Canvas, GRID, INK, Ink, LETTERS, QUIET, Side, Svg, WIDTH, draw, fitted, text_width};
 use super::scale::{Axis, short};
 
-/// One colour from faint to full: its strength alone tells the order, in grey print, to colour-blind eyes and on dark pages.
+/// One colour from faint to full: its strength alone shows the order, in grey print, to colour-blind eyes and on dark pages.
 const HEAT: Ink = "c0";
 const ROW: i32 = 44;
 const TOP: i32 = 60;
@@ -12,7 +12,7 @@ const RIGHT: i32 = WIDTH - 20;
 /// Rows of cells: a row for each kind of tensor, a column for each layer, or one row for all.
 #[derive(Debug, Clone)]
 pub struct Strip {
-    /// What the columns count, and their names; a row may have fewer cells.
+    /// The title of the columns, and their names; a row may have fewer cells.
     pub columns: (String, Vec<String>),
     /// A name and its cells. What is not a number has not been measured and is shown crossed out.
     pub rows: Vec<(String, Vec<f64>)>,
