@@ -15,8 +15,8 @@ struct Choice {
 const CHOICES: [Choice; 4] = [
     Choice { model: "0.6B", quantization: "q8_0", download: "1.9 GB", files: "0.85 GB", memory: "1.1 GB" },
     Choice { model: "0.6B", quantization: "balanced", download: "1.9 GB", files: "0.61 GB", memory: "1.0 GB" },
-    Choice { model: "1.7B", quantization: "q8_0", download: "4.7 GB", files: "2.2 GB", memory: "2.4 GB" },
-    Choice { model: "1.7B", quantization: "balanced", download: "4.7 GB", files: "1.4 GB", memory: "1.7 GB" },
+    Choice { model: "1.7B", quantization: "q8_0", download: "4.7 GB", files: "2.2 GB", memory: "2.3 GB" },
+    Choice { model: "1.7B", quantization: "balanced", download: "4.7 GB", files: "1.4 GB", memory: "2.1 GB" },
 ];
 
 /// Published by the makers of the model; fine-tunes of them work too.
@@ -25,7 +25,7 @@ const REPOSITORY: &str = "Qwen/Qwen3-ASR-0.6B";
 /// Both commands as lines to copy, for the message without a model.
 pub fn lines() -> String {
     let name = REPOSITORY.rsplit('/').next().unwrap_or(REPOSITORY);
-    format!("  hf download {REPOSITORY} --local-dir {name}\n  qasr convert {name} --recipe balanced -o models")
+    format!("  hf download {REPOSITORY} --local-dir {name}\n  qasr convert {name} --type q8_0 -o models")
 }
 
 /// The whole way, for `--help`: commands, sizes, and which model and type to take.
@@ -47,9 +47,9 @@ A real model, once (the program `hf` comes with `pip install huggingface_hub`):
         );
     }
     text + "\
-0.6B is right for most: fast, and good in the large languages. 1.7B makes a third
-fewer errors, in smaller languages half as many, and takes about three times as long.
-q8_0 is as good as the original; balanced (--recipe balanced) where memory is short."
+0.6B is right for most. 1.7B makes a quarter to a third fewer errors (published
+figures) and takes about three times as long.
+q8_0 is as good as the original; balanced (--recipe balanced) has smaller files."
 }
 
 /// The name of a repository where `path` is one rather than a place on this machine: `OWNER/NAME`, and nothing there.

@@ -39,7 +39,7 @@ fn a_text_of_the_demo_model_is_marked_unless_it_was_asked_for() {
     let lines: Vec<&str> = run.stderr.lines().collect();
     assert!(lines[0].starts_with("qasr: warning: ") && lines[0].contains("demo model"), "{lines:?}");
     assert_eq!(lines[2], "  hf download Qwen/Qwen3-ASR-0.6B --local-dir Qwen3-ASR-0.6B");
-    assert_eq!(lines[3], "  qasr convert Qwen3-ASR-0.6B --recipe balanced -o models");
+    assert_eq!(lines[3], "  qasr convert Qwen3-ASR-0.6B --type q8_0 -o models");
     for format in ["-ojson", "-oj"] {
         let run = qasr(&["transcribe", "-np", RECORDING, format, "-of", "-"]).succeeds();
         assert_eq!(run.stderr, format!("{}\n", lines[0]), "it is said with -np too");
