@@ -234,9 +234,9 @@ mod tests {
     }
 
     #[test]
-    fn outputs_lie_beside_their_inputs_without_the_extension() {
+    fn outputs_lie_beside_their_inputs() {
         let jobs = planned(&["d/a.wav", "b.v2.mp3", "-osrt", "--output-format", "json,srt"]).unwrap();
-        assert_eq!(files(&jobs), ["d/a.srt", "d/a.json", "b.v2.srt", "b.v2.json"]);
+        assert_eq!(files(&jobs), ["d/a.srt", "d/a.wav.json", "b.v2.srt", "b.v2.mp3.json"]);
         assert!(jobs.iter().all(|job| job.stdout == Format::Txt));
         let jobs = planned(&["d/a.wav", "b.mp3", "-ovtt", "--output-dir", "o"]).unwrap();
         assert_eq!(files(&jobs), ["o/a.vtt", "o/b.vtt"]);

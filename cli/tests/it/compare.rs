@@ -415,7 +415,7 @@ fn what_cannot_be_compared_is_said_before_the_first_run() {
     let elsewhere = scratch.path("nowhere/page.html");
     let noise = scratch.write("noise.bin", b"x");
     let cases: [(&[&str], i32, &[&str]); 13] = [
-        (&[&empty, "-o", &page], 2, &["no recordings", "manifest"]),
+        (&[&empty, "-o", &page], 2, &["no recordings in this folder"]),
         (&["/no/such/list.tsv", "-o", &page], 2, &["/no/such/list.tsv"]),
         (&[&folder, "-o", &elsewhere], 6, &["no folder"]),
         (&[&folder, "-o", &folder], 6, &["is a folder"]),

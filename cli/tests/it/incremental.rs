@@ -181,7 +181,7 @@ fn channels_of_a_call_are_recognized_one_by_one_and_merged_by_time() {
     let run = qasr(&arguments).succeeds();
     let lines = format!("[left] {WORDS}\n[right] {WORDS}\n[left] {WORDS}\n");
     assert_eq!(run.stdout, lines);
-    let json = json(&scratch.read("call.json"));
+    let json = json(&scratch.read("call.wav.json"));
     let segments = json["segments"].as_array().unwrap();
     let channels: Vec<u64> = segments.iter().map(|segment| segment["channel"].as_u64().unwrap()).collect();
     assert_eq!(channels, [1, 2, 1]);
