@@ -70,7 +70,7 @@ struct RunArgs {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
     runs: u32,
 
-    /// Files DIR/<date>/<name>.csv and DIR/<date>/<name>.md
+    /// Files DIR/DATE/NAME.csv and DIR/DATE/NAME.md
     #[arg(long, value_name = "DIR")]
     record: PathBuf,
 

@@ -85,7 +85,7 @@ pub struct Collected {
 ///
 /// # Errors
 /// [`ErrorKind::Usage`] for options out of range; the first when no recording can be heard;
-/// [`crate::ErrorKind::Model`] when the model multiplies values that are not finite.
+/// [`qasr::ErrorKind::Model`] when the model multiplies values that are not finite.
 pub fn collect(
     model: &Model,
     manifests: &[Manifest],

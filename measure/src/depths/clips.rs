@@ -10,7 +10,7 @@ use qasr::units::SAMPLE_RATE;
 /// The condition of a clip is its category, where the manifest names one.
 ///
 /// # Errors
-/// [`crate::ErrorKind::Audio`] for a recording that cannot be read.
+/// [`qasr::ErrorKind::Audio`] for a recording that cannot be read.
 pub fn read(manifest: &Manifest, longest: f64) -> Result<(Vec<Clip>, Vec<String>)> {
     let (mut clips, mut longer) = (Vec::new(), Vec::new());
     for entry in &manifest.entries {

@@ -126,7 +126,7 @@ impl Sums {
 /// Compares the encoders of two models on every clip. `progress` gets the number of clips done.
 ///
 /// # Errors
-/// [`crate::ErrorKind::Usage`] for a clip too short to be heard; [`crate::ErrorKind::Model`] when the encoders have
+/// [`qasr::ErrorKind::Usage`] for a clip too short to be heard; [`qasr::ErrorKind::Model`] when the encoders have
 /// other sizes, or give a number that is not finite. The clip is named.
 pub fn compare(
     reference: &Model,

@@ -28,8 +28,8 @@ pub const MOST_BYTES: usize = 2 << 30;
 /// in turn `see` gets its index and the logits before it.
 ///
 /// # Errors
-/// [`crate::ErrorKind::Usage`] when audio and ids are longer than the model's positions, or an id is not in its
-/// vocabulary; [`crate::ErrorKind::Model`] when a logit is not a finite number; what `see` returns.
+/// [`qasr::ErrorKind::Usage`] when audio and ids are longer than the model's positions, or an id is not in its
+/// vocabulary; [`qasr::ErrorKind::Model`] when a logit is not a finite number; what `see` returns.
 pub fn force(
     model: &Model,
     samples: &[f32],
@@ -104,7 +104,7 @@ impl Reference {
     /// language gets the header that `model` writes. `progress` gets the number of clips done.
     ///
     /// # Errors
-    /// As [`force`], with the clip's name; [`crate::ErrorKind::Usage`] for a clip too short to be heard, and when all
+    /// As [`force`], with the clip's name; [`qasr::ErrorKind::Usage`] for a clip too short to be heard, and when all
     /// logits together take more than [`MOST_BYTES`].
     pub fn measure(model: &Model, clips: &[Clip], progress: &mut dyn FnMut(usize)) -> Result<Self> {
         let vocabulary = model.decoder_config().sizes.vocabulary as usize;
@@ -233,7 +233,7 @@ pub struct LogitsCost {
 /// Measures `model` along the texts of `reference`. `progress` gets the number of clips done.
 ///
 /// # Errors
-/// As [`force`], with the clip's name; [`crate::ErrorKind::Model`] when the vocabularies differ.
+/// As [`force`], with the clip's name; [`qasr::ErrorKind::Model`] when the vocabularies differ.
 pub fn compare(model: &Model, reference: &Reference, progress: &mut dyn FnMut(usize)) -> Result<LogitsCost> {
     let vocabulary = model.decoder_config().sizes.vocabulary as usize;
     if vocabulary != reference.vocabulary {

@@ -32,7 +32,7 @@ impl<'m> Material<'m> {
     /// condition by condition.
     ///
     /// # Errors
-    /// [`crate::ErrorKind::Audio`] for a recording that cannot be read.
+    /// [`qasr::ErrorKind::Audio`] for a recording that cannot be read.
     pub fn read(manifest: &'m Manifest, longest: f64, options: EvaluationOptions) -> Result<Self> {
         let (clips, _) = super::clips::read(manifest, longest)?;
         let mut conditions: Vec<&str> = clips.iter().map(|clip| clip.condition.as_str()).collect();
@@ -89,7 +89,7 @@ impl Baseline {
     /// number in all.
     ///
     /// # Errors
-    /// Those of opening and of every depth; [`crate::ErrorKind::Usage`] when no clip is short enough.
+    /// Those of opening and of every depth; [`qasr::ErrorKind::Usage`] when no clip is short enough.
     pub fn measure(
         files: &ModelFiles,
         options: &ModelOptions,

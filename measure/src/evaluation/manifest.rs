@@ -73,7 +73,7 @@ impl Manifest {
     /// else a table: CSV where its first line has commas and no tab, else TSV.
     ///
     /// # Errors
-    /// [`crate::ErrorKind::Usage`] with file, line and remedy: no regular file, not UTF-8, no column `file`, no text, a row that does not
+    /// [`qasr::ErrorKind::Usage`] with file, line and remedy: no regular file, not UTF-8, no column `file`, no text, a row that does not
     /// fit its header, bad JSON, an unknown language, a recording listed twice, recordings that are not there (all of
     /// them in one sentence), no entry at all.
     pub fn read(path: &Path) -> Result<Self> {
@@ -108,7 +108,7 @@ impl Manifest {
     /// fingerprint says nothing about another.
     ///
     /// # Errors
-    /// [`crate::ErrorKind::Audio`] for a recording that cannot be read.
+    /// [`qasr::ErrorKind::Audio`] for a recording that cannot be read.
     pub fn fingerprint(&self) -> Result<String> {
         let mut all = self.identity.sha256.clone();
         for entry in &self.entries {

@@ -97,7 +97,7 @@ pub fn sensitivities(
 /// divergence, the smallest combination that is measured to keep it is searched by halving, as predictions can be off.
 ///
 /// # Errors
-/// [`crate::ErrorKind::Usage`] when nothing fits the budget, with the nearest that there is; those of `trial`.
+/// [`qasr::ErrorKind::Usage`] when nothing fits the budget, with the nearest that there is; those of `trial`.
 pub fn search(trial: &mut dyn Trial, sensitivities: &[Sensitivity], budget: Budget) -> Result<Found> {
     let rest = trial.rest()?;
     let candidates = |group: &Group| {
