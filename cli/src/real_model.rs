@@ -16,7 +16,7 @@ const CHOICES: [Choice; 4] = [
     Choice { model: "0.6B", quantization: "q8_0", download: "1.9 GB", files: "0.85 GB", memory: "1.1 GB" },
     Choice { model: "0.6B", quantization: "balanced", download: "1.9 GB", files: "0.61 GB", memory: "1.0 GB" },
     Choice { model: "1.7B", quantization: "q8_0", download: "4.7 GB", files: "2.2 GB", memory: "2.3 GB" },
-    Choice { model: "1.7B", quantization: "balanced", download: "4.7 GB", files: "1.4 GB", memory: "2.1 GB" },
+    Choice { model: "1.7B", quantization: "balanced", download: "4.7 GB", files: "1.4 GB", memory: "2.2 GB" },
 ];
 
 /// Published by the makers of the model; fine-tunes of them work too.
@@ -48,7 +48,7 @@ A real model, once (the program `hf` comes with `pip install huggingface_hub`):
     }
     text + "\
 0.6B is right for most. 1.7B makes a quarter to a third fewer errors (published
-figures) and takes about three times as long.
+figures) and takes more than twice as long.
 q8_0 is as good as the original; balanced (--recipe balanced) has smaller files."
 }
 
