@@ -240,13 +240,14 @@ fn literals(text: &str) -> Vec<String> {
 
 /// Whether a text names an option of a command (`--name`, or `-n` inside a sentence) or a subcommand.
 fn names_a_flag(text: &str) -> bool {
-    // A shell's own flag may be named.
+    // A shell's own flag may be named, and a word alone is an argument for another program.
+    let is_argument = text.starts_with('-') && !text.contains(' ');
     let letters: Vec<char> = format!(" {}   ", text.replace("sh -c", "")).chars().collect();
     text.contains("`qasr ")
         || letters.windows(4).any(|w| {
             let begins = [' ', '(', '`'].contains(&w[0]) && w[1] == '-';
             let is_long = w[2] == '-' && w[3].is_ascii_lowercase();
-            let is_short = w[2].is_ascii_lowercase() && !w[3].is_ascii_alphanumeric();
+            let is_short = !is_argument && w[2].is_ascii_lowercase() && !w[3].is_ascii_alphanumeric();
             begins && (is_long || is_short)
         })
 }
