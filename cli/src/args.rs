@@ -10,7 +10,7 @@ use super::quantize::QuantizeArgs;
 use super::real_model;
 use super::recipe::RecipeArgs;
 use super::shared::{ModelArgs, RawArgs, TextArgs};
-use super::types::{TypeArgs, Wanted, parse_wanted};
+use super::types::{RunArgs, TypeArgs, Wanted, parse_wanted};
 use clap::builder::{PathBufValueParser, TypedValueParser};
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use qasr::audio::{Channel, Decoder};
@@ -329,23 +329,8 @@ pub struct ConvertArgs {
     #[arg(long, value_name = "SECONDS")]
     pub segment_seconds: Option<f32>,
 
-    /// Threads to quantize with [default: all cores]
-    #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=512))]
-    pub threads: Option<u32>,
-
-    /// Print what would be written, and write nothing
-    #[arg(long)]
-    pub dry_run: bool,
-
-    /// With --dry-run: a line for every tensor
-    ///
-    /// With its source and the reason for its type.
-    #[arg(short, long, requires = "dry_run")]
-    pub verbose: bool,
-
-    /// Only warnings and errors
-    #[arg(long)]
-    pub no_prints: bool,
+    #[command(flatten)]
+    pub run: RunArgs,
 }
 
 /// Describe a model, or a recording and its audio tracks

@@ -8,7 +8,7 @@ use qasr_convert::{Arch, ConvertError, ConvertOptions, Progress, Stage, convert}
 
 /// Runs the subcommand.
 pub fn run(args: &ConvertArgs) -> Exit {
-    let messages = Messages::new(args.no_prints, false);
+    let messages = Messages::new(args.run.no_prints, false);
     if let Some(repository) = real_model::repository(&args.checkpoint) {
         messages.error(real_model::not_downloaded(repository));
         return Exit::BadModel;
@@ -22,9 +22,9 @@ pub fn run(args: &ConvertArgs) -> Exit {
     let result = options(args).and_then(|options| convert(&options, &mut show));
     messages.clear_progress();
     match result {
-        Ok(report) if args.dry_run => {
+        Ok(report) if args.run.dry_run => {
             types::tell_quality(&report, &messages);
-            messages::print_result(&report.describe(args.verbose))
+            messages::print_result(&report.describe(args.run.verbose))
         }
         Ok(report) => {
             types::tell(&report, &messages);
@@ -44,8 +44,8 @@ fn options(args: &ConvertArgs) -> Result<ConvertOptions, ConvertError> {
     // The parser lets only known names through.
     options.arch = Arch::find(&args.arch).unwrap_or_default();
     options.name = args.name.clone();
-    options.dry_run = args.dry_run;
-    options.threads = args.threads.map(|threads| threads as usize);
+    options.dry_run = args.run.dry_run;
+    options.threads = args.run.threads.map(|threads| threads as usize);
     options.licence = args.licence.clone();
     options.segment_seconds = args.segment_seconds;
     Ok(options)

@@ -3,7 +3,7 @@
 use super::exit::Exit;
 use super::messages::{self, Messages};
 use super::real_model;
-use super::types::{self, TypeArgs, Wanted, parse_wanted};
+use super::types::{self, RunArgs, TypeArgs, Wanted, parse_wanted};
 use clap::Args;
 use qasr::ModelFiles;
 use qasr_convert::{Destination, Progress, QuantizeOptions, Stage, quantize};
@@ -53,28 +53,13 @@ pub struct QuantizeArgs {
     #[arg(long, value_name = "NAME")]
     pub name: Option<String>,
 
-    /// Threads to quantize with [default: all cores]
-    #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=512))]
-    pub threads: Option<u32>,
-
-    /// Print what would be written, and write nothing
-    #[arg(long)]
-    pub dry_run: bool,
-
-    /// With --dry-run: a line for every tensor
-    ///
-    /// With its source and the reason for its type.
-    #[arg(short, long, requires = "dry_run")]
-    pub verbose: bool,
-
-    /// Only warnings and errors
-    #[arg(long)]
-    pub no_prints: bool,
+    #[command(flatten)]
+    pub run: RunArgs,
 }
 
 /// Runs the subcommand.
 pub fn run(args: &QuantizeArgs) -> Exit {
-    let messages = Messages::new(args.no_prints, false);
+    let messages = Messages::new(args.run.no_prints, false);
     let options = match options(args, &messages) {
         Ok(options) => options,
         Err(exit) => return exit,
@@ -84,9 +69,9 @@ pub fn run(args: &QuantizeArgs) -> Exit {
     let result = quantize(&options, &mut show);
     messages.clear_progress();
     match result {
-        Ok(report) if args.dry_run => {
+        Ok(report) if args.run.dry_run => {
             types::tell_quality(&report, &messages);
-            messages::print_result(&report.describe(args.verbose))
+            messages::print_result(&report.describe(args.run.verbose))
         }
         Ok(report) => {
             types::tell(&report, &messages);
@@ -117,8 +102,8 @@ fn options(args: &QuantizeArgs, messages: &Messages) -> Result<QuantizeOptions, 
     let mut options = QuantizeOptions::new(files.decoder, files.encoder, destination, types);
     options.importance = args.types.imatrix.clone();
     options.name = args.name.clone();
-    options.threads = args.threads.map(|threads| threads as usize);
-    options.dry_run = args.dry_run;
+    options.threads = args.run.threads.map(|threads| threads as usize);
+    options.dry_run = args.run.dry_run;
     Ok(options)
 }
 

@@ -27,6 +27,13 @@ pub struct ModelArgs {
     #[arg(long, value_name = "GGUF", requires = "model", help_heading = "Model")]
     pub mmproj: Option<PathBuf>,
 
+    #[command(flatten)]
+    pub compute: ComputeArgs,
+}
+
+/// How a model computes.
+#[derive(Debug, Clone, Default, Args)]
+pub struct ComputeArgs {
     /// Most threads [default: one for each performance core]
     ///
     /// Fewer work while other programs take the cores. The demo model gets one.
@@ -40,6 +47,33 @@ pub struct ModelArgs {
     /// Attention cache: f32, f16 or q8_0 [default: f16] [also -ctk]
     #[arg(long = "kv-type", value_name = "TYPE", value_enum, hide_possible_values = true, help_heading = "Model")]
     pub kv_types: Vec<KvType>,
+}
+
+impl ComputeArgs {
+    /// The options of a model.
+    pub fn options(&self) -> Result<ModelOptions> {
+        let mut options = ModelOptions::default();
+        options.threads = self.threads.map_or(0, |threads| threads as usize);
+        options.mmap = !self.no_mmap;
+        options.cache = self.cache_type()?;
+        Ok(options)
+    }
+
+    /// The typed type of the attention cache, by name.
+    pub fn kv_type_name(&self) -> Option<String> {
+        let value = self.kv_types.first().and_then(KvType::to_possible_value);
+        value.map(|value| value.get_name().to_owned())
+    }
+
+    /// llama.cpp's commands name the types of keys and of values; here they are one.
+    fn cache_type(&self) -> Result<CacheType> {
+        if self.kv_types.windows(2).any(|pair| pair[0] != pair[1]) {
+            return Err(Error::usage(
+                "keys and values of the attention cache are stored in one type: name the same one twice",
+            ));
+        }
+        Ok(self.kv_types.first().map_or(CacheType::F16, |kv_type| (*kv_type).into()))
+    }
 }
 
 /// The format of input without a header.
@@ -135,10 +169,7 @@ impl ModelArgs {
 
     /// Opens the model where the result names it.
     pub fn open_quietly(&self) -> Result<OpenModel> {
-        let mut options = ModelOptions::default();
-        options.threads = self.threads.map_or(0, |threads| threads as usize);
-        options.mmap = !self.no_mmap;
-        options.cache = self.cache_type()?;
+        let options = self.compute.options()?;
         let files = self.files()?;
         let model = match &files {
             Some(files) => Model::open(files, &options)?,
@@ -169,16 +200,6 @@ impl ModelArgs {
     /// Whether the embedded demo model is taken because nobody named one.
     pub fn is_demo_by_default(&self) -> bool {
         self.model.is_none()
-    }
-
-    /// llama.cpp's commands name the types of keys and of values; here they are one.
-    fn cache_type(&self) -> Result<CacheType> {
-        if self.kv_types.windows(2).any(|pair| pair[0] != pair[1]) {
-            return Err(Error::usage(
-                "keys and values of the attention cache are stored in one type: name the same one twice",
-            ));
-        }
-        Ok(self.kv_types.first().map_or(CacheType::F16, |kv_type| (*kv_type).into()))
     }
 }
 

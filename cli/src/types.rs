@@ -28,6 +28,28 @@ pub struct TypeArgs {
     pub imatrix: Option<PathBuf>,
 }
 
+/// How files are written, or only planned.
+#[derive(Debug, Args)]
+pub struct RunArgs {
+    /// Threads to quantize with [default: all cores]
+    #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=512))]
+    pub threads: Option<u32>,
+
+    /// Print what would be written, and write nothing
+    #[arg(long)]
+    pub dry_run: bool,
+
+    /// With --dry-run: a line for every tensor
+    ///
+    /// With its source and the reason for its type.
+    #[arg(short, long, requires = "dry_run")]
+    pub verbose: bool,
+
+    /// Only warnings and errors
+    #[arg(long)]
+    pub no_prints: bool,
+}
+
 impl TypeArgs {
     /// The requested types; exceptions that were typed come before those of a recipe.
     pub fn plan(&self, decoder: Option<&Wanted>) -> Result<Recipe, ConvertError> {

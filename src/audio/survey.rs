@@ -1,13 +1,14 @@
 //! Facts about a recording without decoding it: container, length, tracks.
 
 use super::codec::Decoder as TrackDecoder;
-use super::containers::choose;
+use super::containers::{choose, shape};
 use super::decode::{Opened, begin_path, open};
 use super::recording::{Decoder, ReadOptions};
 use super::sniff::Kind;
 use super::source::Source;
 use super::{ffmpeg, plain, sniff, wav};
 use crate::error::{Error, Result};
+use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
@@ -39,6 +40,17 @@ pub struct AudioTrack {
     pub is_builtin: bool,
     /// It is the one that is taken with these options.
     pub is_chosen: bool,
+}
+
+/// `AAC, 2 channels, 48000 Hz, ger, default, chosen`.
+impl fmt::Display for AudioTrack {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut words = shape(&self.codec, self.channels, self.rate, &self.language);
+        let marks =
+            [(self.is_default, "default"), (self.is_chosen, "chosen"), (!self.is_builtin, "cannot be decoded here")];
+        words.extend(marks.iter().filter(|(is, _)| *is).map(|(_, mark)| (*mark).to_owned()));
+        f.write_str(&words.join(", "))
+    }
 }
 
 /// Surveys a recording in a file. `options` say which track would be chosen. `None`: by its first bytes it is nothing

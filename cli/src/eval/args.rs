@@ -1,6 +1,6 @@
 //! Flags of `qasr eval`.
 
-use crate::shared::{KvType, TextArgs, parse_normalizer};
+use crate::shared::{ComputeArgs, TextArgs, parse_normalizer};
 use clap::Args;
 use qasr_measure::scoring::Normalizer;
 use std::path::PathBuf;
@@ -73,19 +73,8 @@ pub struct EvalArgs {
     #[arg(long, value_name = "FILE", requires = "types", help_heading = "Model")]
     pub imatrix: Option<PathBuf>,
 
-    /// Most threads [default: one for each performance core]
-    ///
-    /// Fewer work while other programs take the cores. The demo model gets one.
-    #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=512), help_heading = "Model")]
-    pub threads: Option<u32>,
-
-    /// Read the model into memory instead of mapping its file
-    #[arg(long, help_heading = "Model")]
-    pub no_mmap: bool,
-
-    /// Attention cache: f32, f16 or q8_0 [default: f16] [also -ctk]
-    #[arg(long = "kv-type", value_name = "TYPE", value_enum, hide_possible_values = true, help_heading = "Model")]
-    pub kv_types: Vec<KvType>,
+    #[command(flatten)]
+    pub compute: ComputeArgs,
 
     #[command(flatten)]
     pub text: TextArgs,

@@ -12,9 +12,7 @@ use super::exit::{Exit, Tally};
 use super::interrupt;
 use super::messages::{self, Messages};
 use super::places::place;
-use super::shared::KvType;
 use args::EvalArgs;
-use clap::ValueEnum;
 use models::Chosen;
 use qasr::error::{Error, ErrorKind, Result};
 use qasr_measure::evaluation::{EvaluationOptions, FileResult, Manifest, ResultJournal, run_identity};
@@ -73,10 +71,9 @@ impl Plan {
     /// Opens the journal of a model, which says what was run: also how it computes, since times are kept.
     fn open_journal(&self, chosen: &Chosen, args: &EvalArgs, messages: &Messages) -> Result<ResultJournal> {
         let mut options = self.options.identity()?;
-        let kv_type = args.kv_types.first().and_then(KvType::to_possible_value);
-        options["threads"] = json!(args.threads);
-        options["mmap"] = json!(!args.no_mmap);
-        options["kv_type"] = json!(kv_type.as_ref().map(|value| value.get_name()));
+        options["threads"] = json!(args.compute.threads);
+        options["mmap"] = json!(!args.compute.no_mmap);
+        options["kv_type"] = json!(args.compute.kv_type_name());
         let model = ModelIdentity::read(chosen.files.as_ref())?;
         let identity = run_identity(&self.manifest.identity, &model, qasr::BUILD, &options);
         let path = self.journal(chosen);

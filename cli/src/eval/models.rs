@@ -95,9 +95,7 @@ impl Chosen {
         let typed = ModelArgs {
             model: self.files.as_ref().map(|files| files.decoder.clone()),
             mmproj: self.files.as_ref().map(|files| files.encoder.clone()),
-            threads: args.threads,
-            no_mmap: args.no_mmap,
-            kv_types: args.kv_types.clone(),
+            compute: args.compute.clone(),
         };
         typed.open_quietly()
     }

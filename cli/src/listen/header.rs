@@ -62,8 +62,8 @@ impl Header {
                 decoder: files.map(|files| TracedFile::new(&files.decoder)).transpose()?,
                 encoder: files.map(|files| TracedFile::new(&files.encoder)).transpose()?,
                 bytes: info.file_bytes,
-                threads: args.threads,
-                kv_type: args.kv_types.first().and_then(KvType::to_possible_value).map(|value| value.get_name().into()),
+                threads: args.compute.threads,
+                kv_type: args.compute.kv_type_name(),
             },
             options: options.clone(),
         })
@@ -101,11 +101,12 @@ impl TracedModel {
             args.model = self.decoder.as_ref().map(|file| file.path.clone());
             args.mmproj = self.encoder.as_ref().map(|file| file.path.clone());
         }
-        args.threads = args.threads.or(self.threads);
-        if let (true, Some(name)) = (args.kv_types.is_empty(), &self.kv_type) {
+        let compute = &mut args.compute;
+        compute.threads = compute.threads.or(self.threads);
+        if let (true, Some(name)) = (compute.kv_types.is_empty(), &self.kv_type) {
             let kv_type =
                 KvType::from_str(name, true).map_err(|_| format!("names no type of attention cache: {name}"))?;
-            args.kv_types.push(kv_type);
+            compute.kv_types.push(kv_type);
         }
         Ok(args)
     }

@@ -353,6 +353,8 @@ fn inspect_begins_with_the_answer_and_has_the_details_on_request() {
     assert!(text.starts_with("demo: Qwen3-ASR audio encoder for decoders 256 wide"), "{text}");
     fs::remove_file(scratch.path("mmproj-demo-q8_0.gguf")).unwrap();
     let text = qasr(&["inspect", &scratch.path("demo-q8_0.gguf")]).succeeds().stdout;
+    // Where a sentence with a path is broken depends on the path.
+    let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
     assert!(text.contains("encoder missing") && text.contains("has no audio encoder beside it"), "{text}");
     let run = qasr(&["inspect", concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/recordings")]).fails_with(4);
     assert!(run.stderr.contains("holds no decoder file"), "{}", run.stderr);

@@ -17,7 +17,7 @@ mod tracks;
 pub(crate) use adpcm::Adpcm;
 pub(crate) use bytes::Bytes;
 pub(crate) use flac::Flac;
-pub(crate) use tracks::choose;
+pub(crate) use tracks::{choose, shape};
 
 use super::codec::Codec;
 use super::sniff::Kind;

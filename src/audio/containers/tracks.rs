@@ -82,22 +82,28 @@ fn refusal(fault: &Undecodable, tracks: Option<String>) -> Fault {
 
 /// `1: AC-3, 6 channels, 48000 Hz, ger, default`.
 pub(crate) fn describe(index: usize, track: &Track) -> String {
-    let mut words = vec![format!("{}: {}", index + 1, track.codec.name())];
-    match track.channels {
+    let mut words = shape(&track.codec.name(), track.channels, track.rate, &track.language);
+    if track.is_default {
+        words.push("default".to_owned());
+    }
+    format!("{}: {}", index + 1, words.join(", "))
+}
+
+/// `AC-3`, `6 channels`, `48000 Hz`, `ger`; values that the container does not give are left out.
+pub(crate) fn shape(codec: &str, channels: u32, rate: u32, language: &str) -> Vec<String> {
+    let mut words = vec![codec.to_owned()];
+    match channels {
         0 => {}
         1 => words.push("1 channel".to_owned()),
         channels => words.push(format!("{channels} channels")),
     }
-    if track.rate > 0 {
-        words.push(format!("{} Hz", track.rate));
+    if rate > 0 {
+        words.push(format!("{rate} Hz"));
     }
-    if !track.language.is_empty() {
-        words.push(track.language.escape_debug().to_string());
+    if !language.is_empty() {
+        words.push(language.escape_debug().to_string());
     }
-    if track.is_default {
-        words.push("default".to_owned());
-    }
-    words.join(", ")
+    words
 }
 
 #[cfg(test)]
