@@ -2,10 +2,11 @@
 //!
 //! Extents are written fastest first, as ggml does: a node of `[1024, 104]` is 104 rows of 1024 values.
 
+use crate::custom::Held;
 use crate::weights::Context;
 use crate::{Backend, Error, Result};
 use ggml_sys as sys;
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::marker::PhantomData;
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -38,7 +39,7 @@ impl Node<'_> {
         Self { raw, role: if repacked { Kind::Repacked } else { Kind::Weight }, home: PhantomData }
     }
 
-    fn ptr(&self) -> *mut sys::ggml_tensor {
+    pub(crate) fn ptr(&self) -> *mut sys::ggml_tensor {
         self.raw.as_ptr()
     }
 
@@ -64,14 +65,14 @@ impl Node<'_> {
         false
     }
 
-    fn kind(&self) -> u32 {
+    pub(crate) fn kind(&self) -> u32 {
         // SAFETY: as in `dims`.
         unsafe { (*self.ptr()).type_ }
     }
 
     /// Whether its values lie as in a tensor just made. ggml's own test overlooks the strides of extents of 1, and its
     /// kernels then end the process over them.
-    fn is_plain(&self) -> bool {
+    pub(crate) fn is_plain(&self) -> bool {
         // SAFETY: as in `dims`.
         let strides = unsafe { (*self.ptr()).nb };
         // SAFETY: the type of a live tensor is one of ggml's.
@@ -88,13 +89,18 @@ impl Node<'_> {
         usize::try_from(block).unwrap_or(1).max(1)
     }
 
+    pub(crate) fn is_weight(&self) -> bool {
+        matches!(self.role, Kind::Weight | Kind::Repacked)
+    }
+
     fn is_view(&self) -> bool {
         // SAFETY: as in `dims`.
         !unsafe { (*self.ptr()).view_src }.is_null()
     }
 }
 
-/// Places that a graph with this number of nodes needs: each has at most two operands that are weights, which count as well.
+/// Places that a graph with this number of nodes needs: operands that are weights count as well, and no operation has more
+/// than two of those.
 fn graph_size(max_nodes: usize) -> usize {
     2 * max_nodes + 1
 }
@@ -117,6 +123,8 @@ pub struct Arena {
     inputs: Cell<usize>,
     closed: Cell<bool>,
     max_nodes: usize,
+    /// Operations of our own, to which their nodes point.
+    held: RefCell<Vec<Box<Held>>>,
 }
 
 impl Arena {
@@ -138,11 +146,23 @@ impl Arena {
             inputs: Cell::new(0),
             closed: Cell::new(false),
             max_nodes,
+            held: RefCell::default(),
         })
     }
 
+    /// Keeps an operation for as long as the arena.
+    pub(crate) fn hold(&self, held: Box<Held>) {
+        self.held.borrow_mut().push(held);
+    }
+
+    /// Whether all operations of our own did their work.
+    fn check_operations(&self) -> Result<()> {
+        let failed = self.held.borrow().iter().filter(|held| held.take_failure()).count();
+        if failed > 0 { Err(Error::new("an operation of our own failed")) } else { Ok(()) }
+    }
+
     /// Whether a node may be an operand here: a plain weight, or a node of this very arena.
-    fn check(&self, what: &str, node: Node<'_>) -> Result<()> {
+    pub(crate) fn check(&self, what: &str, node: Node<'_>) -> Result<()> {
         match node.role {
             Kind::Weight => Ok(()),
             Kind::Input(home) | Kind::Result(home) if home == self.id => Ok(()),
@@ -152,7 +172,7 @@ impl Arena {
     }
 
     /// Room for one more node of this shape.
-    fn take(&self, dims: &[usize]) -> Result<*mut sys::ggml_context> {
+    pub(crate) fn take(&self, dims: &[usize]) -> Result<*mut sys::ggml_context> {
         let values = values_of(dims).and_then(|values| values.checked_add(self.values.get()));
         let Some(values) = values.filter(|values| *values <= MOST_VALUES) else {
             return Err(Error::new(format!("a graph of more than {MOST_VALUES} values, with a node of {dims:?}")));
@@ -182,7 +202,7 @@ impl Arena {
         Ok(())
     }
 
-    fn wrap(&self, raw: *mut sys::ggml_tensor) -> Result<Node<'_>> {
+    pub(crate) fn wrap(&self, raw: *mut sys::ggml_tensor) -> Result<Node<'_>> {
         let raw = NonNull::new(raw).ok_or_else(|| Error::new("ggml returned no node"))?;
         Ok(Node { raw, role: Kind::Result(self.id), home: PhantomData })
     }
@@ -461,6 +481,7 @@ impl Executor {
         if status != sys::GGML_STATUS_SUCCESS {
             return Err(Error::new(format!("ggml could not compute the graph (status {status})")));
         }
+        arena.check_operations()?;
         let read = |output: &Node<'_>| {
             let mut values = vec![0f32; output.len()];
             // SAFETY: the output is allocated and holds exactly that many f32 values.

@@ -8,12 +8,14 @@
 //! - [`Threads`]: worker threads, fewer of them on a busy machine; [`default_threads`]
 //! - [`weights`]: tensors of a mapped file
 //! - [`graph`]: an arena of graph nodes, and running it
+//! - `custom`: operations of our own inside a graph
 //! - [`quantize`]: rows to and from ggml types
 //! - [`llama`]: a decoder model and its sessions
 //! - `log`: the hook that keeps C from printing
 
 mod alone;
 pub mod backend;
+mod custom;
 mod file;
 pub mod graph;
 pub mod llama;
