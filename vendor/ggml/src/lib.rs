@@ -9,6 +9,7 @@
 //! - [`weights`]: tensors of a mapped file
 //! - [`graph`]: an arena of graph nodes, and running it
 //! - `custom`: operations of our own inside a graph
+//! - `math`: elementary functions for those
 //! - [`quantize`]: rows to and from ggml types
 //! - [`llama`]: a decoder model and its sessions
 //! - `log`: the hook that keeps C from printing
@@ -21,6 +22,7 @@ pub mod graph;
 pub mod llama;
 mod load;
 mod log;
+mod math;
 pub mod quantize;
 mod threads;
 mod topology;
