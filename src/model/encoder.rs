@@ -243,8 +243,8 @@ impl Encoder {
                 building.look(|| Sight::Layer(layer), x)?;
             }
             let x = self.layer_norm(&arena, x, |which| tensors::encoder_part(tensors::POST_LN, which))?;
-            let x = self.linear(building, x, |which| tensors::encoder_part(tensors::PROJ1, which))?;
-            let x = self.linear(building, arena.gelu_erf(x)?, |which| tensors::encoder_part(tensors::PROJ2, which))?;
+            let x = self.linear_gelu(building, x, |which| tensors::encoder_part(tensors::PROJ1, which))?;
+            let x = self.linear(building, x, |which| tensors::encoder_part(tensors::PROJ2, which))?;
             Ok((stem, added, x))
         };
         let (stem, added, output) = build().map_err(internal)?;
@@ -298,7 +298,7 @@ impl Encoder {
                 let taps = patches.dims()[0];
                 let patches = arena.reshape(patches, [taps, time * frequency, 1, 1])?;
                 let y = arena.mul_mat(arena.reshape(kernel, [taps, channels, 1, 1])?, patches)?;
-                let y = arena.gelu_erf(arena.add(y, arena.reshape(bias, [channels, 1, 1, 1])?)?)?;
+                let y = arena.gelu_erf_of_sum(y, arena.reshape(bias, [channels, 1, 1, 1])?)?;
                 let y = arena.reshape(y, [channels, time, frequency, 1])?;
                 // [channels, time, frequency] → the next image [time, frequency, channels], or, after the last
                 // convolution, rows [frequency, channels] for each time step.
@@ -332,13 +332,18 @@ impl Encoder {
         let x = arena.add(self.linear(building, mixed, name(ATTN_OUT))?, x)?;
 
         let normed = self.layer_norm(arena, x, name(LN2))?;
-        let inner = arena.gelu_erf(self.linear(building, normed, name(FFN_UP))?)?;
+        let inner = self.linear_gelu(building, normed, name(FFN_UP))?;
         arena.add(self.linear(building, inner, name(FFN_DOWN))?, x)
     }
 
     fn linear<'a>(&'a self, building: Building<'a>, x: Node<'a>, name: impl Fn(Which) -> String) -> Built<'a> {
         let y = building.product(&self.weights, &name(Which::Weight), x)?;
         building.arena.add(y, self.weights.get(&name(Which::Bias))?)
+    }
+
+    fn linear_gelu<'a>(&'a self, building: Building<'a>, x: Node<'a>, name: impl Fn(Which) -> String) -> Built<'a> {
+        let y = building.product(&self.weights, &name(Which::Weight), x)?;
+        building.arena.gelu_erf_of_sum(y, self.weights.get(&name(Which::Bias))?)
     }
 
     fn layer_norm<'a>(&'a self, arena: &'a Arena, x: Node<'a>, name: impl Fn(Which) -> String) -> Built<'a> {

@@ -277,14 +277,6 @@ impl Arena {
         self.wrap(unsafe { sys::ggml_norm(context, a.ptr(), epsilon) })
     }
 
-    /// The exact (erf) GELU.
-    pub fn gelu_erf<'a>(&'a self, a: Node<'a>) -> Result<Node<'a>> {
-        self.need_f32("gelu", a)?;
-        let context = self.take(&a.dims())?;
-        // SAFETY: room was taken; the node is contiguous f32.
-        self.wrap(unsafe { sys::ggml_gelu_erf(context, a.ptr()) })
-    }
-
     /// Softmax of each row after multiplying by `scale`.
     pub fn soft_max<'a>(&'a self, a: Node<'a>, scale: f32) -> Result<Node<'a>> {
         self.need_f32("softmax", a)?;
@@ -363,7 +355,7 @@ impl Arena {
         })
     }
 
-    fn need_f32(&self, what: &str, a: Node<'_>) -> Result<()> {
+    pub(crate) fn need_f32(&self, what: &str, a: Node<'_>) -> Result<()> {
         self.check(what, a)?;
         if a.kind() == sys::GGML_TYPE_F32 && a.is_plain() {
             return Ok(());

@@ -9,6 +9,7 @@
 //! - [`weights`]: tensors of a mapped file
 //! - [`graph`]: an arena of graph nodes, and running it
 //! - `custom`: operations of our own inside a graph
+//! - `gelu`: one of them
 //! - `math`: elementary functions for those
 //! - [`quantize`]: rows to and from ggml types
 //! - [`llama`]: a decoder model and its sessions
@@ -18,6 +19,7 @@ mod alone;
 pub mod backend;
 mod custom;
 mod file;
+mod gelu;
 pub mod graph;
 pub mod llama;
 mod load;

@@ -7,7 +7,6 @@
 /// `a * b + c`: rounded once where the CPU has an instruction for that, twice elsewhere, where `f32::mul_add` would call
 /// a function of the C library for every value.
 #[inline(always)]
-#[allow(dead_code, reason = "the kernels that use it follow")]
 pub(crate) fn fused(a: f32, b: f32, c: f32) -> f32 {
     if cfg!(any(target_feature = "fma", target_arch = "aarch64")) { a.mul_add(b, c) } else { a * b + c }
 }
@@ -17,7 +16,6 @@ pub(crate) fn fused(a: f32, b: f32, c: f32) -> f32 {
 /// Powers of less than -126 are 0, so that a weight of minus infinity counts for nothing; powers of more than 127 are as
 /// that of 127. What is not a number stays so.
 #[inline(always)]
-#[allow(dead_code, reason = "the kernels that use it follow")]
 pub(crate) fn exp2_lanes<const N: usize>(h: [f32; N]) -> [f32; N] {
     /// A power of two so large that a number added to it is rounded to a whole one, which is then in the lowest bits.
     const WHOLE: f32 = (3 << 22) as f32;
