@@ -9,6 +9,7 @@
 //! memory needed does not grow with the recording.
 
 use super::config::{CHUNK_FRAMES, EncoderConfig, MEL_BINS, WINDOW_CHUNKS, encoder_tokens};
+use super::convolution;
 use super::watch::Watcher;
 use crate::error::{Error, Result};
 use crate::mel::LogMel;
@@ -110,6 +111,8 @@ pub fn windows(frames: usize) -> impl Iterator<Item = Range<usize>> {
 pub struct Encoder {
     config: EncoderConfig,
     weights: Arc<Weights>,
+    /// For each convolution the name of its kernel's copy in a faster type, where there is one.
+    copies: [Option<String>; 3],
     executor: Mutex<Executor>,
     /// `[13, width]`: what is added to the rows of every chunk.
     positions: Vec<f32>,
@@ -166,9 +169,11 @@ impl Encoder {
         let refused = |error: ggml::Error| Error::model(format!("{}: {error}", file.path().display()));
         let backend = Backend::new(threads).map_err(refused)?;
         let specs: Vec<TensorSpec> = file.tensors().iter().map(spec).collect();
-        let weights = Arc::new(Weights::map(checked, &specs, &backend, repack).map_err(refused)?);
+        let mut weights = Weights::map(checked, &specs, &backend, repack).map_err(refused)?;
+        let copies = copy_kernels(file, &mut weights, &config, &backend, repack).map_err(refused)?;
         let positions = read_positions(file, config.sizes.width as usize)?;
-        Ok(Self { config, weights, executor: Mutex::new(Executor::new(backend).map_err(refused)?), positions })
+        let executor = Mutex::new(Executor::new(backend).map_err(refused)?);
+        Ok(Self { config, weights: Arc::new(weights), copies, executor, positions })
     }
 
     /// Its sizes.
@@ -297,7 +302,11 @@ impl Encoder {
                 let patches = arena.im2col(kernel, x, 2, 1)?;
                 let taps = patches.dims()[0];
                 let patches = arena.reshape(patches, [taps, time * frequency, 1, 1])?;
-                let y = arena.mul_mat(arena.reshape(kernel, [taps, channels, 1, 1])?, patches)?;
+                let matrix = match &self.copies[index] {
+                    Some(copy) => self.weights.get(copy)?,
+                    None => arena.reshape(kernel, [taps, channels, 1, 1])?,
+                };
+                let y = arena.mul_mat(matrix, patches)?;
                 let y = arena.gelu_erf_of_sum(y, arena.reshape(bias, [channels, 1, 1, 1])?)?;
                 let y = arena.reshape(y, [channels, time, frequency, 1])?;
                 // [channels, time, frequency] → the next image [time, frequency, channels], or, after the last
@@ -354,6 +363,32 @@ impl Encoder {
     fn run(&self, arena: &Arena, inputs: &[(Node<'_>, &[f32])], outputs: &[Node<'_>]) -> Result<Vec<Vec<f32>>> {
         self.executor.lock().unwrap_or_else(PoisonError::into_inner).run_all(arena, inputs, outputs).map_err(internal)
     }
+}
+
+/// Copies the kernels of the convolutions into matrices `[3 * 3 * channels, outputs]` of a faster type, where this CPU has
+/// one, and gives their names. What is in the file stays for its extents.
+fn copy_kernels(
+    file: &Gguf,
+    weights: &mut Weights,
+    config: &EncoderConfig,
+    backend: &Backend,
+    repack: bool,
+) -> ggml::Result<[Option<String>; 3]> {
+    let features = ggml::cpu_features();
+    let channels = config.sizes.conv_channels as usize;
+    let of_layers = file.tensor(&tensors::encoder_layer(0, ATTN_Q, Which::Weight)).map(|tensor| tensor.kind);
+    let mut copies = [const { None }; 3];
+    for (copy, part) in copies.iter_mut().zip(tensors::CONV) {
+        let Some(kernel) = file.tensor(&tensors::encoder_part(part, Which::Weight)) else { continue };
+        let faster = convolution::type_of_copy(kernel.kind, of_layers.unwrap_or(kernel.kind), &features);
+        // Rows of nine values, those of the first one, fill no blocks.
+        let Some(kind) = faster.filter(|kind| kind.row_bytes(9 * kernel.dims[2]).is_some()) else { continue };
+        let values = weights.read(&spec(kernel))?;
+        let name = format!("{part}.matrix");
+        weights.add(&name, kind.id(), [values.len() / channels, channels], &values, backend, repack)?;
+        *copy = Some(name);
+    }
+    Ok(copies)
 }
 
 /// Frames `[frames, 128]` as an image `[128, width]`, time fastest, filled up with 0.0.

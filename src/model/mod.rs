@@ -4,6 +4,7 @@
 
 pub mod check;
 pub mod config;
+mod convolution;
 pub mod decoder;
 pub mod demo;
 pub mod encoder;

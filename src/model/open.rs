@@ -124,10 +124,13 @@ impl Model {
                 ggml::llama::Model::load(&decoder_checked, decoder_config.arch.name(), vocabulary, load)
             });
             let rest = || -> Result<_> {
+                // Before the encoder copies some of them.
+                if options.check_scales {
+                    check::finite(&encoder_file)?;
+                }
                 let encoder = Encoder::open(&encoder_file, &encoder_checked, encoder_config, &threads, options.repack)?;
                 let tokenizer = read_tokenizer(&decoder_file)?;
                 if options.check_scales {
-                    check::finite(&encoder_file)?;
                     check::finite(&decoder_file)?;
                 }
                 Ok((encoder, tokenizer))

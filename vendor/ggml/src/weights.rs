@@ -1,12 +1,13 @@
 //! Tensors of one mapped file: read in place, or copied into the layout the CPU multiplies fastest.
 
 use crate::graph::Node;
-use crate::{Backend, COMPUTABLE, CheckedFile, Error, Result};
+use crate::{Backend, COMPUTABLE, CheckedFile, Error, Result, quantize};
 use ggml_sys as sys;
 use memmap2::Mmap;
 use std::collections::HashMap;
 use std::ffi::{CStr, CString, c_void};
 use std::fs::File;
+use std::ops::Range;
 use std::ptr::{self, NonNull};
 
 /// Kernels read tensors at this alignment, GGUF's default.
@@ -50,6 +51,16 @@ impl Buffer {
     /// Takes over a buffer that ggml has just made; `None` where it could not.
     pub(crate) fn new(raw: sys::ggml_backend_buffer_t) -> Option<Self> {
         NonNull::new(raw).map(Self)
+    }
+
+    /// Memory for all tensors of a context, none of which has any yet; of a type that the device listed.
+    fn of_weights(context: &Context, buft: sys::ggml_backend_buffer_type_t) -> Result<Self> {
+        // SAFETY: the context is live and so is the type; the caller vouches for the rest.
+        let raw = unsafe { sys::ggml_backend_alloc_ctx_tensors_from_buft(context.raw(), buft) };
+        let buffer = Self::new(raw).ok_or_else(|| Error::new("not enough memory for copies of weights"))?;
+        // SAFETY: the buffer is live.
+        unsafe { sys::ggml_backend_buffer_set_usage(buffer.0.as_ptr(), sys::GGML_BACKEND_BUFFER_USAGE_WEIGHTS) };
+        Ok(buffer)
     }
 }
 
@@ -123,6 +134,15 @@ fn bytes(spec: &TensorSpec) -> Result<u64> {
     values.map(|total| total / block * size).ok_or_else(|| wrong("absurd extents"))
 }
 
+/// Where a tensor lies in a file of `len` bytes, or why it cannot.
+fn place_of(spec: &TensorSpec, len: usize) -> Result<Range<usize>> {
+    let end = spec.offset.checked_add(bytes(spec)?).filter(|end| *end <= len as u64);
+    match end {
+        Some(end) if spec.offset.is_multiple_of(ALIGNMENT) => Ok(spec.offset as usize..end as usize),
+        _ => Err(Error::new(format!("{}: lies outside the file or off alignment", spec.name))),
+    }
+}
+
 impl Weights {
     /// Maps a file and places the given tensors. With `repack`, matrices whose type the CPU multiplies faster in
     /// another layout get a private copy in that layout, and their mapped pages are given back.
@@ -135,10 +155,7 @@ impl Weights {
         // SAFETY: the mapping is private and read-only, and a `CheckedFile` states that nobody shortens the file.
         let map = unsafe { Mmap::map(&opened) }.map_err(|error| Error::new(format!("cannot map: {error}")))?;
         for spec in specs {
-            let end = spec.offset.checked_add(bytes(spec)?);
-            if end.is_none_or(|end| end > map.len() as u64) || !spec.offset.is_multiple_of(ALIGNMENT) {
-                return Err(Error::new(format!("{}: lies outside the file or off alignment", spec.name)));
-            }
+            place_of(spec, map.len())?;
         }
         let mut weights = Self { tensors: HashMap::new(), buffers: Vec::new(), _contexts: Vec::new(), _map: map };
         let fast = if repack { fast_types(backend) } else { Vec::new() };
@@ -196,12 +213,7 @@ impl Weights {
             for spec in &mine {
                 tensors.push(context.describe(spec)?);
             }
-            // SAFETY: the context's tensors have no data yet; the buffer type is one the device listed.
-            let buffer = unsafe { sys::ggml_backend_alloc_ctx_tensors_from_buft(context.raw(), *buft) };
-            let buffer =
-                Buffer(NonNull::new(buffer).ok_or_else(|| Error::new("not enough memory to repack the weights"))?);
-            // SAFETY: the buffer is live.
-            unsafe { sys::ggml_backend_buffer_set_usage(buffer.0.as_ptr(), sys::GGML_BACKEND_BUFFER_USAGE_WEIGHTS) };
+            let buffer = Buffer::of_weights(&context, *buft)?;
             for (spec, tensor) in mine.iter().zip(&tensors) {
                 let (start, len) = (spec.offset as usize, bytes(spec)? as usize);
                 let source = self._map[start..start + len].as_ptr();
@@ -213,6 +225,63 @@ impl Weights {
             self.buffers.push(buffer);
             self._contexts.push(context);
         }
+        Ok(())
+    }
+
+    /// The values of a tensor of the file, in its order. Its pages are given back to the system. Errors: a tensor that does
+    /// not lie inside the file.
+    pub fn read(&self, spec: &TensorSpec) -> Result<Vec<f32>> {
+        let place = place_of(spec, self._map.len())?;
+        let count = spec.dims.iter().product::<u64>() as usize;
+        let values = quantize::dequantize(spec.kind, &self._map[place.clone()], count);
+        self.give_back(place.start, place.len());
+        values.map_err(|error| Error::new(format!("{}: {error}", spec.name)))
+    }
+
+    /// Adds a matrix that the file does not have: `values`, in rows of `dims[0]`, stored as the ggml type `kind`, one of
+    /// [`COMPUTABLE`], in private memory. With `repack`, a type that the CPU multiplies faster in another layout gets that
+    /// layout. Errors: values that do not fill the extents, or rows of them that do not fill blocks; values that are not
+    /// finite; a name that is empty or taken; memory that is not there.
+    pub fn add(
+        &mut self,
+        name: &str,
+        kind: u32,
+        dims: [usize; 2],
+        values: &[f32],
+        backend: &Backend,
+        repack: bool,
+    ) -> Result<()> {
+        let wrong = |why: String| Error::new(format!("{name}: {why}"));
+        let spec = TensorSpec {
+            name: name.into(),
+            kind,
+            dims: [dims[0] as u64, dims[1] as u64, 1, 1],
+            offset: 0,
+            matrix: true,
+        };
+        let len = bytes(&spec)? as usize;
+        if dims[0].checked_mul(dims[1]) != Some(values.len()) {
+            return Err(wrong(format!("{} values for the extents {dims:?}", values.len())));
+        }
+        if self.tensors.contains_key(name) {
+            return Err(wrong("there is a tensor of this name".into()));
+        }
+        let data = quantize::quantize_rows(kind, values, dims[0], None).map_err(|error| wrong(error.0))?;
+        if data.len() != len {
+            return Err(wrong(format!("{} bytes where {len} were planned", data.len())));
+        }
+        let fast = if repack { fast_types(backend) } else { Vec::new() };
+        let fast = fast.into_iter().find(|buft| accepts(backend, *buft, &spec));
+        // SAFETY: the backend is live.
+        let plain = || unsafe { sys::ggml_backend_get_default_buffer_type(backend.raw()) };
+        let context = Context::new(1, 0)?;
+        let tensor = context.describe(&spec)?;
+        let buffer = Buffer::of_weights(&context, fast.unwrap_or_else(plain))?;
+        // SAFETY: the tensor is allocated and takes exactly `len` bytes, which `data` has.
+        unsafe { sys::ggml_backend_tensor_set(tensor.as_ptr(), data.as_ptr().cast(), 0, len) };
+        self.tensors.insert(name.into(), (tensor, fast.is_some()));
+        self.buffers.push(buffer);
+        self._contexts.push(context);
         Ok(())
     }
 

@@ -386,3 +386,56 @@ fn any_bytes_are_read_back() {
         }
     }
 }
+
+/// What is made while loading is checked as what is read: ggml asserts on the rest, or reads past the end.
+#[test]
+fn a_matrix_that_is_added_has_values_for_its_extents() {
+    let backend = Backend::cpu(1).expect("a CPU");
+    let (weights, _file) = map(spec("w", F16, [8, 4, 1, 1], false), false);
+    let mut weights = weights.expect("mapped");
+    let values = vec![0.5; 64 * 8];
+    let mut add = |name: &str, kind: u32, dims: [usize; 2], values: &[f32]| {
+        weights.add(name, kind, dims, values, &backend, true).map_err(|error| error.0)
+    };
+    assert!(add("a", F32, [64, 8], &values[1..]).is_err_and(|error| error.contains("511 values")));
+    assert!(add("a", F32, [64, 9], &values).is_err());
+    assert!(add("a", F32, [0, 8], &[]).is_err());
+    assert!(add("a", F32, [usize::MAX, 2], &values).is_err());
+    assert!(add("a", F32, [1 << 32, 1 << 32], &values).is_err());
+    assert!(add("a", Q4_0, [16, 32], &values).is_err(), "half a block");
+    assert!(add("a", 9, [64, 8], &values).is_err(), "q8_1, which nothing multiplies");
+    assert!(add("a", 4711, [64, 8], &values).is_err());
+    assert!(add("a", F32, [64, 8], &[f32::NAN; 512]).is_err());
+    assert!(add("w", F32, [64, 8], &values).is_err_and(|error| error.contains("of this name")));
+    assert!(add("", F32, [64, 8], &values).is_err());
+    assert!(add("nul\0inside", F32, [64, 8], &values).is_err());
+    for (kind, name) in [(F32, "f32"), (F16, "f16"), (30, "bf16"), (Q8_0, "q8_0"), (Q4_0, "q4_0")] {
+        add(name, kind, [64, 8], &values).expect("added");
+    }
+    for name in ["f32", "f16", "bf16", "q8_0", "q4_0"] {
+        let arena = Arena::new(4).expect("arena");
+        let rows = arena.input(&[64, 5]).expect("rows");
+        let product = arena.mul_mat(weights.get(name).expect("added"), rows).expect("a product");
+        let found = executor().run(&arena, &[(rows, &[1.0; 64 * 5])], product).expect("runs");
+        assert!(found.iter().all(|value| (value - 32.0).abs() < 0.1), "{name}: {found:?}");
+    }
+}
+
+#[test]
+fn values_are_read_from_inside_the_file() {
+    let (weights, _file) = map(spec("w", F16, [8, 4, 1, 1], false), false);
+    let weights = weights.expect("mapped");
+    assert_eq!(weights.read(&spec("w", F16, [8, 4, 1, 1], false)).expect("zeros"), [0.0; 32]);
+    for (offset, kind, dims) in [
+        (1 << 16, F16, [8, 4, 1, 1]),
+        (u64::MAX - 31, F16, [8, 4, 1, 1]),
+        (16, F16, [8, 4, 1, 1]),
+        (0, F32, [1 << 14, 2, 1, 1]),
+        (0, F32, [1 << 32, 1 << 32, 1, 1]),
+        (0, Q4_0, [8, 4, 1, 1]),
+        (0, 4711, [8, 4, 1, 1]),
+    ] {
+        let spec = TensorSpec { offset, ..spec("w", kind, dims, false) };
+        assert!(weights.read(&spec).is_err(), "{offset} {kind} {dims:?}");
+    }
+}
