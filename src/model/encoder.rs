@@ -91,6 +91,11 @@ impl AudioEmbeddings {
     }
 }
 
+/// The first convolution, which has one channel before it.
+const FIRST: &str = tensors::CONV[0];
+/// The others, which multiply all channels.
+const LARGE: [&str; 2] = [tensors::CONV[1], tensors::CONV[2]];
+
 /// Rows of one chunk after the convolutions, `[rows, channels * 16]`. Chunks do not know of each other here.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ChunkRows(Arc<[f32]>);
@@ -111,8 +116,10 @@ pub fn windows(frames: usize) -> impl Iterator<Item = Range<usize>> {
 pub struct Encoder {
     config: EncoderConfig,
     weights: Arc<Weights>,
-    /// For each convolution the name of its kernel's copy in a faster type, where there is one.
-    copies: [Option<String>; 3],
+    /// For each of [`LARGE`] the name of its kernel's copy in a faster type, where there is one.
+    copies: [Option<String>; 2],
+    /// `[10, channels]`: kernel and bias of the first convolution.
+    first_factors: Vec<f32>,
     executor: Mutex<Executor>,
     /// `[13, width]`: what is added to the rows of every chunk.
     positions: Vec<f32>,
@@ -171,9 +178,16 @@ impl Encoder {
         let specs: Vec<TensorSpec> = file.tensors().iter().map(spec).collect();
         let mut weights = Weights::map(checked, &specs, &backend, repack).map_err(refused)?;
         let copies = copy_kernels(file, &mut weights, &config, &backend, repack).map_err(refused)?;
+        let first = |which| file.tensor(&tensors::encoder_part(FIRST, which)).map(spec);
+        let first_factors = match (first(Which::Weight), first(Which::Bias)) {
+            (Some(kernel), Some(bias)) => {
+                convolution::factors(&weights.read(&kernel).map_err(refused)?, &weights.read(&bias).map_err(refused)?)
+            }
+            _ => return Err(Error::internal("audio encoder: no first convolution")),
+        };
         let positions = read_positions(file, config.sizes.width as usize)?;
         let executor = Mutex::new(Executor::new(backend).map_err(refused)?);
-        Ok(Self { config, weights: Arc::new(weights), copies, executor, positions })
+        Ok(Self { config, weights: Arc::new(weights), copies, first_factors, executor, positions })
     }
 
     /// Its sizes.
@@ -277,7 +291,7 @@ impl Encoder {
             return Err(Error::internal(format!("audio encoder: a chunk of {} frames", chunk.frames)));
         }
         let width = if is_only { chunk.frames } else { CHUNK_FRAMES };
-        let mut rows = self.convolve_image(&image(&chunk.data, width), width)?;
+        let mut rows = self.convolve_patches(&convolution::patches(&chunk.data, width), width)?;
         rows.truncate(encoder_tokens(chunk.frames) * self.stem_row());
         Ok(ChunkRows(rows.into()))
     }
@@ -287,15 +301,18 @@ impl Encoder {
         (self.config.sizes.conv_channels * self.config.sizes.conv_rows()) as usize
     }
 
-    /// An image, time fastest, through the three convolutions.
-    fn convolve_image(&self, image: &[f32], width: usize) -> Result<Vec<f32>> {
+    /// The patches of an image of `width` frames through the three convolutions.
+    fn convolve_patches(&self, patches: &[f32], width: usize) -> Result<Vec<f32>> {
         let arena = Arena::new(64).map_err(internal)?;
         let build = || -> ggml::Result<_> {
-            let input = arena.input(&[width, MEL_BINS])?;
-            let mut x = input;
-            let [mut time, mut frequency] = [width, MEL_BINS];
             let channels = self.config.sizes.conv_channels as usize;
-            for (index, part) in tensors::CONV.iter().enumerate() {
+            let [mut time, mut frequency] = [width.div_ceil(2), MEL_BINS.div_ceil(2)];
+            let taps = patches.len() / (time * frequency);
+            let input = arena.input(&[time * frequency, taps])?;
+            let factors = arena.input(&[channels, taps])?;
+            let mut x = arena.gelu_erf(arena.out_prod(input, factors)?)?;
+            x = arena.reshape(x, [time, frequency, channels, 1])?;
+            for (index, part) in LARGE.iter().enumerate() {
                 let kernel = self.weights.get(&tensors::encoder_part(part, Which::Weight))?;
                 let bias = self.weights.get(&tensors::encoder_part(part, Which::Bias))?;
                 [time, frequency] = [time.div_ceil(2), frequency.div_ceil(2)];
@@ -311,13 +328,14 @@ impl Encoder {
                 let y = arena.reshape(y, [channels, time, frequency, 1])?;
                 // [channels, time, frequency] → the next image [time, frequency, channels], or, after the last
                 // convolution, rows [frequency, channels] for each time step.
-                let axes = if index + 1 < tensors::CONV.len() { [2, 0, 1, 3] } else { [1, 2, 0, 3] };
+                let axes = if index + 1 < LARGE.len() { [2, 0, 1, 3] } else { [1, 2, 0, 3] };
                 x = arena.contiguous(arena.permute(y, axes)?)?;
             }
-            Ok((input, x))
+            Ok((input, factors, x))
         };
-        let (input, output) = build().map_err(internal)?;
-        Ok(self.run(&arena, &[(input, image)], &[output])?.into_iter().next().unwrap_or_default())
+        let (input, factors, output) = build().map_err(internal)?;
+        let values = self.run(&arena, &[(input, patches), (factors, &self.first_factors)], &[output])?;
+        Ok(values.into_iter().next().unwrap_or_default())
     }
 
     /// A pre-norm block: `x += out(attention(LN(x)))`, `x += down(GELU(up(LN(x))))`.
@@ -365,7 +383,7 @@ impl Encoder {
     }
 }
 
-/// Copies the kernels of the convolutions into matrices `[3 * 3 * channels, outputs]` of a faster type, where this CPU has
+/// Copies the kernels of the large convolutions into matrices `[3 * 3 * channels, outputs]` of a faster type, where this CPU has
 /// one, and gives their names. What is in the file stays for its extents.
 fn copy_kernels(
     file: &Gguf,
@@ -373,15 +391,15 @@ fn copy_kernels(
     config: &EncoderConfig,
     backend: &Backend,
     repack: bool,
-) -> ggml::Result<[Option<String>; 3]> {
+) -> ggml::Result<[Option<String>; 2]> {
     let features = ggml::cpu_features();
     let channels = config.sizes.conv_channels as usize;
     let of_layers = file.tensor(&tensors::encoder_layer(0, ATTN_Q, Which::Weight)).map(|tensor| tensor.kind);
-    let mut copies = [const { None }; 3];
-    for (copy, part) in copies.iter_mut().zip(tensors::CONV) {
+    let mut copies = [const { None }; 2];
+    for (copy, part) in copies.iter_mut().zip(LARGE) {
         let Some(kernel) = file.tensor(&tensors::encoder_part(part, Which::Weight)) else { continue };
         let faster = convolution::type_of_copy(kernel.kind, of_layers.unwrap_or(kernel.kind), &features);
-        // Rows of nine values, those of the first one, fill no blocks.
+        // A checkpoint may have any number of channels, also such that do not fill blocks.
         let Some(kind) = faster.filter(|kind| kind.row_bytes(9 * kernel.dims[2]).is_some()) else { continue };
         let values = weights.read(&spec(kernel))?;
         let name = format!("{part}.matrix");
@@ -389,17 +407,6 @@ fn copy_kernels(
         *copy = Some(name);
     }
     Ok(copies)
-}
-
-/// Frames `[frames, 128]` as an image `[128, width]`, time fastest, filled up with 0.0.
-fn image(frames: &[f32], width: usize) -> Vec<f32> {
-    let mut image = vec![0.0; MEL_BINS * width];
-    for (time, frame) in frames.chunks_exact(MEL_BINS).enumerate() {
-        for (bin, value) in frame.iter().enumerate() {
-            image[bin * width + time] = *value;
-        }
-    }
-    image
 }
 
 /// The description of a file's tensor for ggml.
@@ -428,17 +435,4 @@ fn read_positions(file: &Gguf, width: usize) -> Result<Vec<f32>> {
     source.seek(SeekFrom::Start(tensor.offset)).map_err(|error| refused(error.to_string()))?;
     source.read_exact(&mut data).map_err(|error| refused(error.to_string()))?;
     quantize::dequantize(tensor.kind.id(), &data, rows * width).map_err(|error| refused(error.to_string()))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_image_has_time_fastest_and_zeros_behind() {
-        let frames: Vec<f32> = (0..2 * MEL_BINS).map(|value| value as f32).collect();
-        let image = image(&frames, 3);
-        assert_eq!(image[..3], [0.0, MEL_BINS as f32, 0.0]);
-        assert_eq!(image[3..6], [1.0, MEL_BINS as f32 + 1.0, 0.0]);
-    }
 }

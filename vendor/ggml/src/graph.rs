@@ -241,6 +241,20 @@ impl Arena {
         self.wrap(unsafe { sys::ggml_mul_mat(context, weight.ptr(), rows.ptr()) })
     }
 
+    /// The sum over `n` of all products of a value of `a[n]` and one of `b[n]`: `[p, n]` and `[q, n]` give `[p, q]`. Both are
+    /// contiguous f32 of two extents.
+    pub fn out_prod<'a>(&'a self, a: Node<'a>, b: Node<'a>) -> Result<Node<'a>> {
+        self.need_f32("outer product", a)?;
+        self.need_f32("outer product", b)?;
+        let (x, y) = (a.dims(), b.dims());
+        if x[1] != y[1] || x[2..] != [1, 1] || y[2..] != [1, 1] {
+            return Err(Error::new(format!("an outer product of {x:?} and {y:?}")));
+        }
+        let context = self.take(&[x[0], y[0]])?;
+        // SAFETY: room was taken; as many rows on both sides; both are contiguous f32, as ggml's kernel demands.
+        self.wrap(unsafe { sys::ggml_out_prod(context, a.ptr(), b.ptr()) })
+    }
+
     /// `a + b`, with `b` repeated to the shape of `a`.
     pub fn add<'a>(&'a self, a: Node<'a>, b: Node<'a>) -> Result<Node<'a>> {
         let context = self.repeats("sum", a, b)?;
@@ -508,6 +522,25 @@ mod tests {
         let values =
             executor().run(&arena, &[(a, &[1., 2., 3., 4., 5., 6.]), (b, &[1., 0., 0., 1.])], product).expect("runs");
         assert_eq!(values, [1., 3., 5., 2., 4., 6.]);
+    }
+
+    #[test]
+    fn an_outer_product_is_what_it_says() {
+        for (p, q, n) in [(2, 3, 1), (33, 17, 10), (1, 1, 40), (64, 2, 33)] {
+            let a: Vec<f32> = (0..p * n).map(|at| (at % 7) as f32 - 3.0).collect();
+            let b: Vec<f32> = (0..q * n).map(|at| (at % 5) as f32 - 2.0).collect();
+            let arena = Arena::new(4).expect("arena");
+            let (x, y) = (arena.input(&[p, n]).expect("a"), arena.input(&[q, n]).expect("b"));
+            let product = arena.out_prod(x, y).expect("shapes agree");
+            assert_eq!(product.dims(), [p, q, 1, 1]);
+            let mut executor = Executor::new(Backend::cpu(2).expect("a CPU")).expect("an allocator");
+            let found = executor.run(&arena, &[(x, &a), (y, &b)], product).expect("runs");
+            for (at, found) in found.iter().enumerate() {
+                let (row, column) = (at / p, at % p);
+                let expected: f32 = (0..n).map(|at| a[at * p + column] * b[at * q + row]).sum();
+                assert_eq!(*found, expected, "{p} {q} {n}, {at}");
+            }
+        }
     }
 
     /// Intermediate results that are read later must not be overwritten.

@@ -439,3 +439,30 @@ fn values_are_read_from_inside_the_file() {
         assert!(weights.read(&spec).is_err(), "{offset} {kind} {dims:?}");
     }
 }
+
+/// ggml asserts on all of these, or computes with another kernel that asserts on more.
+#[test]
+fn an_outer_product_is_of_two_plain_matrices_with_as_many_rows() {
+    let (weights, _file) = map(spec("w", F16, [8, 4, 1, 1], false), false);
+    let mut weights = weights.expect("mapped");
+    let backend = Backend::cpu(1).expect("a CPU");
+    weights.add("repacked", Q4_0, [64, 8], &[0.5; 512], &backend, true).expect("added");
+    let arena = Arena::new(16).expect("arena");
+    let other = Arena::new(2).expect("another");
+    let input = |dims: &[usize]| arena.input(dims).expect("an input");
+    let (a, b) = (input(&[8, 4]), input(&[3, 4]));
+    assert_eq!(arena.out_prod(a, b).expect("fits").dims(), [8, 3, 1, 1]);
+    assert!(arena.out_prod(a, input(&[4, 3])).is_err(), "other numbers of rows");
+    assert!(arena.out_prod(a, input(&[3, 4, 2])).is_err() && arena.out_prod(input(&[8, 4, 1, 2]), b).is_err());
+    let half = weights.get("w").expect("w");
+    assert!(arena.out_prod(half, b).is_err() && arena.out_prod(a, half).is_err(), "half precision");
+    let repacked = weights.get("repacked").expect("added");
+    assert!(arena.out_prod(repacked, input(&[3, 8])).is_err(), "a quantized matrix");
+    let turned = arena.permute(input(&[4, 8]), [1, 0, 2, 3]).expect("a view");
+    assert!(arena.out_prod(turned, b).is_err() && arena.out_prod(b, turned).is_err(), "a transposed matrix");
+    let foreign = other.input(&[8, 4]).expect("an input");
+    assert!(arena.out_prod(foreign, b).is_err() && arena.out_prod(b, foreign).is_err(), "of another arena");
+    let arena = Arena::new(4).expect("arena");
+    let (a, b) = (arena.input(&[1 << 20]).expect("a"), arena.input(&[1 << 20]).expect("b"));
+    assert!(arena.out_prod(a, b).is_err(), "2^40 values");
+}
