@@ -30,6 +30,7 @@ pub(crate) struct Share {
 
 impl Share {
     /// Those of `total` tasks that this thread does: every `count`-th.
+    #[allow(dead_code, reason = "for operations on tables of places, which follow")]
     pub(crate) fn tasks(self, total: usize) -> impl Iterator<Item = usize> {
         (self.index..total).step_by(self.count)
     }
@@ -46,6 +47,7 @@ impl Share {
 #[derive(Clone, Copy)]
 pub(crate) enum Source<'a> {
     F32(&'a [f32]),
+    #[allow(dead_code, reason = "for operations on tables of places, which follow")]
     I32(&'a [i32]),
 }
 
@@ -56,6 +58,7 @@ impl<'a> Source<'a> {
     }
 
     /// Empty where the operand is of another type.
+    #[allow(dead_code, reason = "for operations on tables of places, which follow")]
     pub(crate) fn i32(self) -> &'a [i32] {
         if let Self::I32(values) = self { values } else { &[] }
     }
@@ -229,6 +232,9 @@ mod tests {
         let input = arena.input(&[100]).expect("input");
         let fails = arena.custom(Box::new(Fails), [100, 1, 1, 1], &[input]).expect("a node");
         assert!(executor.run(&arena, &[(input, &values)], fails).is_err());
+
+        let arena = Arena::new(4).expect("arena");
+        let input = arena.input(&[100]).expect("input");
         assert!(arena.custom(Box::new(AddOne), [1; 4], &[]).is_err(), "no operand");
         let turned = arena.permute(arena.reshape(input, [10, 10, 1, 1]).expect("a view"), [1, 0, 2, 3]);
         assert!(turned.is_err() || arena.custom(Box::new(AddOne), [100, 1, 1, 1], &[turned.expect("a view")]).is_err());

@@ -4,6 +4,8 @@
 //! additions, multiplications and integer operations on bits, so that every CPU with a fused multiply-add gives the same
 //! values.
 
+use std::f32::consts::LN_2;
+
 /// `a * b + c`: rounded once where the CPU has an instruction for that, twice elsewhere, where `f32::mul_add` would call
 /// a function of the C library for every value.
 #[inline(always)]
@@ -23,7 +25,7 @@ pub(crate) fn exp2_lanes<const N: usize>(h: [f32; N]) -> [f32; N] {
     const LOWEST: f32 = -126.0;
     const HIGHEST: f32 = 127.0;
     /// The power of a fraction between -0.5 and 0.5: a polynomial, constant first.
-    const P: [f32; 7] = [1.0, 0.693_147_2, 0.240_226_47, 0.055_503_29, 0.009_618_49, 0.001_339_992_9, 0.000_153_455_18];
+    const P: [f32; 7] = [1.0, LN_2, 0.240_226_47, 0.055_503_29, 0.009_618_49, 0.001_339_992_9, 0.000_153_455_18];
     let mut powers = [0.0; N];
     for (power, &h) in powers.iter_mut().zip(&h) {
         let within = h.clamp(LOWEST, HIGHEST);
