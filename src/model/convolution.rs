@@ -1,8 +1,11 @@
 //! The kernels of the convolutions in the form that this CPU multiplies fastest, and what the first one is multiplied by.
 
 use super::config::MEL_BINS;
+use ggml::Convolution;
 use qasr_format::GgmlType;
 
+/// All three are 3 by 3, move by two pixels, and have one pixel of padding around the image.
+pub(super) const SHAPE: Convolution = Convolution { kernel: 3, stride: 2, padding: 1 };
 /// Values of a kernel of one channel: 3 by 3.
 const TAPS: usize = 9;
 
@@ -15,12 +18,24 @@ const TAPS: usize = 9;
 /// - `DOTPROD`: f32 would be slower than half precision there, and q8_0 has a layout of its own. Not measured.
 const FASTEST: [(&str, GgmlType); 2] = [("FMA", GgmlType::F32), ("DOTPROD", GgmlType::Q8_0)];
 
-/// The type that a kernel stored as `stored` is copied to while loading; `None` where it stays as it is. `matrices` is the
-/// type of the encoder's other matrices: a kernel is never coarser than both, so a pair in f32 is computed in f32.
-pub(super) fn type_of_copy(stored: GgmlType, matrices: GgmlType, features: &[String]) -> Option<GgmlType> {
-    let (_, fastest) = FASTEST.into_iter().find(|(feature, _)| features.iter().any(|have| have == feature))?;
-    let is_coarser = fastest.is_quantized() && !matrices.is_quantized();
-    (stored != GgmlType::F32 && stored != fastest && !is_coarser).then_some(fastest)
+/// The type that a kernel stored as `stored` has while at work. `matrices` is the type of the encoder's other matrices: a
+/// kernel is never coarser than both, so a pair in f32 is computed in f32.
+pub(super) fn type_of_kernel(stored: GgmlType, matrices: GgmlType, features: &[String]) -> GgmlType {
+    let fastest = FASTEST.into_iter().find(|(feature, _)| features.iter().any(|have| have == feature));
+    match fastest {
+        Some((_, fastest)) if stored != GgmlType::F32 && (!fastest.is_quantized() || matrices.is_quantized()) => {
+            fastest
+        }
+        _ => stored,
+    }
+}
+
+/// A kernel `[3, 3, channels, outputs]`, as in the file, as `[channels, 3, 3, outputs]`.
+pub(super) fn channels_first(kernel: &[f32], channels: usize) -> Vec<f32> {
+    let of_output = |kernel: &[f32]| -> Vec<f32> {
+        (0..TAPS).flat_map(|tap| kernel.iter().skip(tap).step_by(TAPS)).copied().collect()
+    };
+    kernel.chunks(TAPS * channels.max(1)).flat_map(of_output).collect()
 }
 
 /// The kernel of the first convolution, `[channels][9]` as in the file, and its bias, `[channels]`, as the ten factors of an
@@ -88,13 +103,22 @@ mod tests {
             let features: Vec<String> = features.iter().map(|feature| (*feature).to_owned()).collect();
             for stored in types {
                 for matrices in types {
-                    let copy = type_of_copy(stored, matrices, &features);
-                    assert!(copy.is_none_or(|copy| copy == GgmlType::F32), "{stored} beside {matrices}: {copy:?}");
+                    let kind = type_of_kernel(stored, matrices, &features);
+                    assert!([stored, GgmlType::F32].contains(&kind), "{stored} beside {matrices}: {kind}");
                 }
-                assert!(stored != GgmlType::F32 || type_of_copy(stored, GgmlType::Q8_0, &features).is_none());
+                assert!(stored != GgmlType::F32 || type_of_kernel(stored, GgmlType::Q8_0, &features) == stored);
             }
         }
-        let on = |feature: &str| type_of_copy(GgmlType::F16, GgmlType::Q8_0, &[feature.to_owned()]);
-        assert_eq!([on("FMA"), on("DOTPROD"), on("NEON")], [Some(GgmlType::F32), Some(GgmlType::Q8_0), None]);
+        let on = |feature: &str| type_of_kernel(GgmlType::F16, GgmlType::Q8_0, &[feature.to_owned()]);
+        assert_eq!([on("FMA"), on("DOTPROD"), on("NEON")], [GgmlType::F32, GgmlType::Q8_0, GgmlType::F16]);
+    }
+
+    #[test]
+    fn a_kernel_is_turned() {
+        let kernel: Vec<f32> = (0..2 * 3 * TAPS).map(|at| at as f32).collect();
+        let turned = channels_first(&kernel, 3);
+        for (output, tap, channel) in [(0, 0, 0), (0, 0, 2), (0, 8, 1), (1, 4, 2)] {
+            assert_eq!(turned[(output * TAPS + tap) * 3 + channel], kernel[(output * 3 + channel) * TAPS + tap]);
+        }
     }
 }

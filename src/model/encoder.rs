@@ -96,6 +96,10 @@ const FIRST: &str = tensors::CONV[0];
 /// The others, which multiply all channels.
 const LARGE: [&str; 2] = [tensors::CONV[1], tensors::CONV[2]];
 
+/// Patches that one product takes: all of the last convolution of a full chunk, a quarter of those of the one before. More
+/// would leave the cache between being copied and being multiplied.
+const PATCHES_AT_ONCE: usize = 208;
+
 /// Rows of one chunk after the convolutions, `[rows, channels * 16]`. Chunks do not know of each other here.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ChunkRows(Arc<[f32]>);
@@ -116,8 +120,8 @@ pub fn windows(frames: usize) -> impl Iterator<Item = Range<usize>> {
 pub struct Encoder {
     config: EncoderConfig,
     weights: Arc<Weights>,
-    /// For each of [`LARGE`] the name of its kernel's copy in a faster type, where there is one.
-    copies: [Option<String>; 2],
+    /// For each of [`LARGE`] the name of its kernel as a matrix.
+    kernels: [String; 2],
     /// `[10, channels]`: kernel and bias of the first convolution.
     first_factors: Vec<f32>,
     executor: Mutex<Executor>,
@@ -177,7 +181,7 @@ impl Encoder {
         let backend = Backend::new(threads).map_err(refused)?;
         let specs: Vec<TensorSpec> = file.tensors().iter().map(spec).collect();
         let mut weights = Weights::map(checked, &specs, &backend, repack).map_err(refused)?;
-        let copies = copy_kernels(file, &mut weights, &config, &backend, repack).map_err(refused)?;
+        let kernels = copy_kernels(file, &mut weights, &config, &backend, repack).map_err(refused)?;
         let first = |which| file.tensor(&tensors::encoder_part(FIRST, which)).map(spec);
         let first_factors = match (first(Which::Weight), first(Which::Bias)) {
             (Some(kernel), Some(bias)) => {
@@ -187,7 +191,7 @@ impl Encoder {
         };
         let positions = read_positions(file, config.sizes.width as usize)?;
         let executor = Mutex::new(Executor::new(backend).map_err(refused)?);
-        Ok(Self { config, weights: Arc::new(weights), copies, first_factors, executor, positions })
+        Ok(Self { config, weights: Arc::new(weights), kernels, first_factors, executor, positions })
     }
 
     /// Its sizes.
@@ -310,27 +314,28 @@ impl Encoder {
             let taps = patches.len() / (time * frequency);
             let input = arena.input(&[time * frequency, taps])?;
             let factors = arena.input(&[channels, taps])?;
-            let mut x = arena.gelu_erf(arena.out_prod(input, factors)?)?;
-            x = arena.reshape(x, [time, frequency, channels, 1])?;
-            for (index, part) in LARGE.iter().enumerate() {
-                let kernel = self.weights.get(&tensors::encoder_part(part, Which::Weight))?;
+            let x = arena.gelu_erf(arena.out_prod(factors, input)?)?;
+            // Images are [channels, time, frequency], in parts one below the other.
+            let mut image = vec![arena.reshape(x, [channels, time, frequency, 1])?];
+            for (part, kernel) in LARGE.iter().zip(&self.kernels) {
+                let kernel = self.weights.get(kernel)?;
                 let bias = self.weights.get(&tensors::encoder_part(part, Which::Bias))?;
+                let bias = arena.reshape(bias, [channels, 1, 1, 1])?;
                 [time, frequency] = [time.div_ceil(2), frequency.div_ceil(2)];
-                let patches = arena.im2col(kernel, x, 2, 1)?;
-                let taps = patches.dims()[0];
-                let patches = arena.reshape(patches, [taps, time * frequency, 1, 1])?;
-                let matrix = match &self.copies[index] {
-                    Some(copy) => self.weights.get(copy)?,
-                    None => arena.reshape(kernel, [taps, channels, 1, 1])?,
-                };
-                let y = arena.mul_mat(matrix, patches)?;
-                let y = arena.gelu_erf_of_sum(y, arena.reshape(bias, [channels, 1, 1, 1])?)?;
-                let y = arena.reshape(y, [channels, time, frequency, 1])?;
-                // [channels, time, frequency] → the next image [time, frequency, channels], or, after the last
-                // convolution, rows [frequency, channels] for each time step.
-                let axes = if index + 1 < LARGE.len() { [2, 0, 1, 3] } else { [1, 2, 0, 3] };
-                x = arena.contiguous(arena.permute(y, axes)?)?;
+                let mut next = Vec::new();
+                let at_once = (PATCHES_AT_ONCE / time).max(1);
+                for first in (0..frequency).step_by(at_once) {
+                    let rows = first..frequency.min(first + at_once);
+                    let patches = arena.patches(&image, convolution::SHAPE, rows.clone())?;
+                    let patches = arena.reshape(patches, [patches.dims()[0], time * rows.len(), 1, 1])?;
+                    let y = arena.gelu_erf_of_sum(arena.mul_mat(kernel, patches)?, bias)?;
+                    next.push(arena.reshape(y, [channels, time, rows.len(), 1])?);
+                }
+                image = next;
             }
+            let [image] = image[..] else { return Err(ggml::Error("an image in parts".into())) };
+            // Rows [frequency, channels] for each time step.
+            let x = arena.contiguous(arena.permute(image, [1, 2, 0, 3])?)?;
             Ok((input, factors, x))
         };
         let (input, factors, output) = build().map_err(internal)?;
@@ -383,30 +388,30 @@ impl Encoder {
     }
 }
 
-/// Copies the kernels of the large convolutions into matrices `[3 * 3 * channels, outputs]` of a faster type, where this CPU has
-/// one, and gives their names. What is in the file stays for its extents.
+/// Copies the kernels of the large convolutions into matrices `[9 * channels, outputs]`, each row in the order of
+/// [`Arena::patches`] and of the type that this CPU multiplies fastest, and gives their names.
 fn copy_kernels(
     file: &Gguf,
     weights: &mut Weights,
     config: &EncoderConfig,
     backend: &Backend,
     repack: bool,
-) -> ggml::Result<[Option<String>; 2]> {
+) -> ggml::Result<[String; 2]> {
     let features = ggml::cpu_features();
     let channels = config.sizes.conv_channels as usize;
     let of_layers = file.tensor(&tensors::encoder_layer(0, ATTN_Q, Which::Weight)).map(|tensor| tensor.kind);
-    let mut copies = [const { None }; 2];
-    for (copy, part) in copies.iter_mut().zip(LARGE) {
-        let Some(kernel) = file.tensor(&tensors::encoder_part(part, Which::Weight)) else { continue };
-        let faster = convolution::type_of_copy(kernel.kind, of_layers.unwrap_or(kernel.kind), &features);
+    let names = LARGE.map(|part| format!("{part}.matrix"));
+    for (name, part) in names.iter().zip(LARGE) {
+        let stored = tensors::encoder_part(part, Which::Weight);
+        let kernel = file.tensor(&stored).ok_or_else(|| ggml::Error(format!("no tensor {stored}")))?;
+        let fastest = convolution::type_of_kernel(kernel.kind, of_layers.unwrap_or(kernel.kind), &features);
+        let values = convolution::channels_first(&weights.read(&spec(kernel))?, channels);
+        let row = values.len() / channels;
         // A checkpoint may have any number of channels, also such that do not fill blocks.
-        let Some(kind) = faster.filter(|kind| kind.row_bytes(9 * kernel.dims[2]).is_some()) else { continue };
-        let values = weights.read(&spec(kernel))?;
-        let name = format!("{part}.matrix");
-        weights.add(&name, kind.id(), [values.len() / channels, channels], &values, backend, repack)?;
-        *copy = Some(name);
+        let kind = if fastest.row_bytes(row as u64).is_some() { fastest } else { kernel.kind };
+        weights.add(name, kind.id(), [row, channels], &values, backend, repack)?;
     }
-    Ok(copies)
+    Ok(names)
 }
 
 /// The description of a file's tensor for ggml.

@@ -123,7 +123,8 @@ pub struct Arena {
     inputs: Cell<usize>,
     closed: Cell<bool>,
     max_nodes: usize,
-    /// Operations of our own, to which their nodes point.
+    /// Operations of our own, to which their nodes point: boxed, for they must not move when more are held.
+    #[allow(clippy::vec_box, reason = "nodes hold their addresses")]
     held: RefCell<Vec<Box<Held>>>,
 }
 
@@ -342,33 +343,6 @@ impl Arena {
         self.wrap(unsafe { sys::ggml_cont(context, a.ptr()) })
     }
 
-    /// The patches a square convolution multiplies: image `[w, h, c, n]` and kernel `[k, k, c, out]` give
-    /// `[k*k*c, w', h', n]` with `w' = (w + 2*pad - k)/stride + 1`.
-    pub fn im2col<'a>(&'a self, kernel: Node<'a>, image: Node<'a>, stride: usize, pad: usize) -> Result<Node<'a>> {
-        self.check("convolution", kernel)?;
-        self.check("convolution", image)?;
-        let (k, i) = (kernel.dims(), image.dims());
-        let wrong = || Error::new(format!("a convolution of {i:?} with {k:?}, stride {stride}, {pad} of padding"));
-        if k[2] != i[2] || k[0] != k[1] || image.kind() != sys::GGML_TYPE_F32 || !image.is_plain() {
-            return Err(wrong());
-        }
-        // ggml's kernel takes these as 32-bit numbers, doubles one, and counts the bytes of a picture in another.
-        let step = i32::try_from(stride).ok().filter(|stride| *stride > 0).ok_or_else(wrong)?;
-        let margin = i32::try_from(pad).ok().filter(|pad| *pad <= i32::MAX / 2).ok_or_else(wrong)?;
-        if i[0] * i[1] * i[2] > i32::MAX as usize / size_of::<f32>() {
-            return Err(wrong());
-        }
-        let places = |extent: usize| Some((extent + 2 * pad).checked_sub(k[0])? / stride + 1);
-        let (across, down) = (places(i[0]).ok_or_else(wrong)?, places(i[1]).ok_or_else(wrong)?);
-        let context = self.take(&[k[0] * k[1] * k[2], across, down, i[3]])?;
-        let (s, p) = (step, margin);
-        // SAFETY: room was taken; channels agree, the padded image holds at least one patch, the image is f32,
-        // and no number overflows.
-        self.wrap(unsafe {
-            sys::ggml_im2col(context, kernel.ptr(), image.ptr(), s, s, p, p, 1, 1, true, sys::GGML_TYPE_F32)
-        })
-    }
-
     pub(crate) fn need_f32(&self, what: &str, a: Node<'_>) -> Result<()> {
         self.check(what, a)?;
         if a.kind() == sys::GGML_TYPE_F32 && a.is_plain() {
@@ -569,7 +543,6 @@ mod tests {
         assert!(arena.add(a, b).is_err());
         assert!(arena.reshape(a, [5, 1, 1, 1]).is_err());
         assert!(arena.permute(a, [0, 0, 1, 2]).is_err());
-        assert!(arena.im2col(a, b, 2, 1).is_err());
         let turned = arena.permute(a, [1, 0, 2, 3]).expect("a view");
         assert!(arena.gelu_erf(turned).is_err(), "a view that is not contiguous");
         assert!(arena.mul_mat(turned, b).is_err(), "a product with a transposed left side");

@@ -9,7 +9,7 @@
 //! - [`weights`]: tensors of a mapped file
 //! - [`graph`]: an arena of graph nodes, and running it
 //! - `custom`: operations of our own inside a graph
-//! - `gelu`: one of them
+//! - `gelu`, `patches`: two of them
 //! - `math`: elementary functions for those
 //! - [`quantize`]: rows to and from ggml types
 //! - [`llama`]: a decoder model and its sessions
@@ -25,6 +25,7 @@ pub mod llama;
 mod load;
 mod log;
 mod math;
+mod patches;
 pub mod quantize;
 mod threads;
 mod topology;
@@ -33,6 +34,7 @@ pub mod weights;
 pub use backend::{Backend, cpu_features, pin, version};
 pub use file::{CheckedFile, UncheckedFile};
 pub use log::take_errors;
+pub use patches::Convolution;
 pub use threads::Threads;
 pub use topology::default_threads;
 
