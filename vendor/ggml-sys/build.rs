@@ -17,7 +17,7 @@ fn main() {
     let bindings = bindgen::Builder::default()
         .header(header.to_string_lossy())
         .clang_arg(format!("-I{}", include.display()))
-        .allowlist_var("GGML_(MAX_DIMS|MAX_NAME|MAX_N_THREADS|N_TASKS_MAX)")
+        .allowlist_var("GGML_(MAX_DIMS|MAX_NAME|MAX_N_THREADS|N_TASKS_MAX|ROPE_TYPE_NEOX)")
         .allowlist_var("GGUF_(VERSION|DEFAULT_ALIGNMENT)")
         .generate()
         .expect("bindgen could not read the installed llama.h");

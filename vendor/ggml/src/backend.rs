@@ -2,9 +2,9 @@
 
 use crate::{Error, Result, Threads, log};
 use ggml_sys as sys;
-use std::ffi::{CStr, c_char};
+use std::ffi::{CStr, c_char, c_void};
 use std::ptr::{self, NonNull};
-use std::sync::{Arc, Once};
+use std::sync::{Arc, Mutex, Once, PoisonError};
 
 static STARTED: Once = Once::new();
 
@@ -84,7 +84,22 @@ impl Drop for Raw {
     }
 }
 
+/// `ggml_backend_cpu_set_use_ref`.
+type SetReference = unsafe extern "C" fn(sys::ggml_backend_t, bool);
+
 impl Raw {
+    fn reference_switch(&self) -> Option<SetReference> {
+        // SAFETY: the backend is live.
+        let device = unsafe { sys::ggml_backend_get_device(self.raw()) };
+        // SAFETY: the device of a live backend is registered.
+        let registry = unsafe { sys::ggml_backend_dev_backend_reg(device) };
+        // SAFETY: a live registry and a NUL-terminated name.
+        let address =
+            unsafe { sys::ggml_backend_reg_get_proc_address(registry, c"ggml_backend_cpu_set_use_ref".as_ptr()) };
+        // SAFETY: ggml-cpu.h gives this name exactly this type.
+        (!address.is_null()).then(|| unsafe { std::mem::transmute::<*mut c_void, SetReference>(address) })
+    }
+
     pub(crate) fn cpu() -> Result<Self> {
         start();
         // SAFETY: the registry is filled; parameters may be null.
@@ -117,13 +132,22 @@ impl Raw {
 pub struct Backend {
     // Freed before the threads it computes with.
     raw: Raw,
+    /// ggml's switch to the kernels that compute each row as if it came alone.
+    set_reference: Option<SetReference>,
     threads: Arc<Threads>,
+    /// Held while a graph is computed: ggml's backend has memory that only one graph can use.
+    turn: Mutex<()>,
 }
+
+// SAFETY: graphs take turns; everything else only reads what never changes.
+unsafe impl Sync for Backend {}
 
 impl Backend {
     /// The CPU, computing with `threads`.
     pub fn new(threads: &Arc<Threads>) -> Result<Self> {
-        let backend = Self { raw: Raw::cpu()?, threads: Arc::clone(threads) };
+        let raw = Raw::cpu()?;
+        let (set_reference, turn) = (raw.reference_switch(), Mutex::default());
+        let backend = Self { raw, set_reference, threads: Arc::clone(threads), turn };
         backend.raw.attach(threads.raw());
         Ok(backend)
     }
@@ -139,7 +163,25 @@ impl Backend {
     }
 
     pub(crate) fn compute(&self, graph: *mut sys::ggml_cgraph) -> sys::ggml_status {
-        self.threads.run(|threads| self.raw.compute(graph, threads))
+        self.compute_rows(graph, false)
+    }
+
+    /// Whether it has kernels that compute each row of a pass as if it came alone. They do not reach weights in another
+    /// layout: see [`crate::weights::rows_alike`].
+    pub fn each_alone(&self) -> bool {
+        self.set_reference.is_some()
+    }
+
+    /// Computes a graph by the fastest kernels, or each row as if it came alone.
+    pub(crate) fn compute_rows(&self, graph: *mut sys::ggml_cgraph, each_alone: bool) -> sys::ggml_status {
+        let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        self.threads.run(|threads| {
+            if let Some(set) = self.set_reference {
+                // SAFETY: a live backend, which computes nothing now.
+                unsafe { set(self.raw.raw(), each_alone) };
+            }
+            self.raw.compute(graph, threads)
+        })
     }
 
     pub(crate) fn raw(&self) -> sys::ggml_backend_t {

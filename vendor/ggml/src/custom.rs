@@ -30,7 +30,6 @@ pub(crate) struct Share {
 
 impl Share {
     /// Those of `total` tasks that this thread does: every `count`-th.
-    #[allow(dead_code, reason = "for operations on tables of places, which follow")]
     pub(crate) fn tasks(self, total: usize) -> impl Iterator<Item = usize> {
         (self.index..total).step_by(self.count)
     }
@@ -47,7 +46,6 @@ impl Share {
 #[derive(Clone, Copy)]
 pub(crate) enum Source<'a> {
     F32(&'a [f32]),
-    #[allow(dead_code, reason = "for operations on tables of places, which follow")]
     I32(&'a [i32]),
 }
 
@@ -58,7 +56,6 @@ impl<'a> Source<'a> {
     }
 
     /// Empty where the operand is of another type.
-    #[allow(dead_code, reason = "for operations on tables of places, which follow")]
     pub(crate) fn i32(self) -> &'a [i32] {
         if let Self::I32(values) = self { values } else { &[] }
     }
@@ -72,6 +69,11 @@ pub(crate) struct Target<'a> {
 }
 
 impl Target<'_> {
+    /// Number of values.
+    pub(crate) fn len(&self) -> usize {
+        self.len
+    }
+
     /// Values `range`, for this thread alone.
     ///
     /// # Safety

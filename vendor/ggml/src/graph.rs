@@ -2,23 +2,27 @@
 //!
 //! Extents are written fastest first, as ggml does: a node of `[1024, 104]` is 104 rows of 1024 values.
 
+use crate::attention::{CacheShape, Pass};
 use crate::custom::Held;
+use crate::llama::CacheType;
+use crate::plan::Needs;
 use crate::weights::Context;
 use crate::{Backend, Error, Result};
 use ggml_sys as sys;
 use std::cell::{Cell, RefCell};
 use std::marker::PhantomData;
 use std::ptr::NonNull;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// The kind of a node, which limits where it may be used. Lifetimes keep a node from outliving its home; they do
 /// not keep two arenas apart, so nodes carry the number of theirs.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Kind {
-    /// A loaded tensor that lies in the mapped file: read-only, usable in every arena.
-    Weight,
-    /// A loaded tensor in another layout: only ever the left side of a product.
-    Repacked,
+    /// A loaded tensor that lies in the mapped file: read-only, usable in every arena. With the number of its weights.
+    Weight(u64),
+    /// A loaded tensor in another layout: only ever the left side of a product. With the number of its weights.
+    Repacked(u64),
     /// A value given when the graph of that arena runs.
     Input(u64),
     /// The result of an operation in that arena.
@@ -35,12 +39,16 @@ pub struct Node<'a> {
 
 impl Node<'_> {
     /// A loaded tensor, which never changes while its `Weights` live.
-    pub(crate) fn weight(raw: NonNull<sys::ggml_tensor>, repacked: bool) -> Self {
-        Self { raw, role: if repacked { Kind::Repacked } else { Kind::Weight }, home: PhantomData }
+    pub(crate) fn weight(raw: NonNull<sys::ggml_tensor>, repacked: bool, weights: u64) -> Self {
+        Self { raw, role: if repacked { Kind::Repacked(weights) } else { Kind::Weight(weights) }, home: PhantomData }
     }
 
     pub(crate) fn ptr(&self) -> *mut sys::ggml_tensor {
         self.raw.as_ptr()
+    }
+
+    pub(crate) fn raw_node(&self) -> NonNull<sys::ggml_tensor> {
+        self.raw
     }
 
     #[cfg(test)]
@@ -90,7 +98,7 @@ impl Node<'_> {
     }
 
     pub(crate) fn is_weight(&self) -> bool {
-        matches!(self.role, Kind::Weight | Kind::Repacked)
+        matches!(self.role, Kind::Weight(_) | Kind::Repacked(_))
     }
 
     fn is_view(&self) -> bool {
@@ -114,18 +122,32 @@ fn values_of(dims: &[usize]) -> Option<usize> {
     values.filter(|values| (1..=MOST_VALUES).contains(values))
 }
 
+/// A value that is given when a graph runs.
+#[derive(Clone, Copy)]
+pub(crate) struct InputNode {
+    pub(crate) raw: NonNull<sys::ggml_tensor>,
+    pub(crate) len: usize,
+    /// What each of its whole numbers must be below; `None` for f32.
+    pub(crate) below: Option<usize>,
+}
+
 /// Where the nodes of one graph live.
 pub struct Arena {
     id: u64,
     context: Context,
     room: Cell<usize>,
     values: Cell<usize>,
-    inputs: Cell<usize>,
+    /// In the order they were made.
+    inputs: RefCell<Vec<InputNode>>,
+    /// The weights that may be operands, by their number; `None` where the borrow checker keeps them alive.
+    weights: Option<u64>,
     closed: Cell<bool>,
     max_nodes: usize,
     /// Operations of our own, to which their nodes point: boxed, for they must not move when more are held.
     #[allow(clippy::vec_box, reason = "nodes hold their addresses")]
     held: RefCell<Vec<Box<Held>>>,
+    /// What its attention needs, if it has any.
+    needs: RefCell<Option<Needs>>,
 }
 
 impl Arena {
@@ -144,11 +166,33 @@ impl Arena {
             context,
             room: Cell::new(max_nodes),
             values: Cell::new(0),
-            inputs: Cell::new(0),
+            inputs: RefCell::default(),
+            weights: None,
             closed: Cell::new(false),
             max_nodes,
             held: RefCell::default(),
+            needs: RefCell::default(),
         })
+    }
+
+    /// The same for a graph that keeps these weights, and takes no others.
+    pub(crate) fn over(max_nodes: usize, weights: u64) -> Result<Self> {
+        Ok(Self { weights: Some(weights), ..Self::new(max_nodes)? })
+    }
+
+    /// Notes that the graph has attention over such a cache, for so many rows. Errors: an earlier note says otherwise.
+    pub(crate) fn needs_cache(&self, shape: CacheShape, kind: CacheType, rows: usize) -> Result<Arc<Pass>> {
+        let mut needs = self.needs.borrow_mut();
+        let needs = needs.get_or_insert_with(|| Needs { shape, kind, rows, pass: Arc::default() });
+        if (needs.shape, needs.kind, needs.rows) != (shape, kind, rows) {
+            return Err(Error::new(format!("attention of {rows} rows over {shape:?} in one graph with others")));
+        }
+        Ok(Arc::clone(&needs.pass))
+    }
+
+    /// What its attention needs, if it has any.
+    pub(crate) fn needs(&self) -> Option<Needs> {
+        self.needs.borrow().clone()
     }
 
     /// Keeps an operation for as long as the arena.
@@ -156,8 +200,45 @@ impl Arena {
         self.held.borrow_mut().push(held);
     }
 
+    /// Weights of a graph that outlives its builder must be those that it keeps.
+    fn check_owner(&self, what: &str, owner: u64) -> Result<()> {
+        if self.weights.is_some_and(|kept| kept != owner) {
+            return Err(Error::new(format!("a {what} of weights that this graph does not keep")));
+        }
+        Ok(())
+    }
+
+    /// Ends building: the graph of these outputs.
+    pub(crate) fn graph(&self, outputs: &[Node<'_>]) -> Result<*mut sys::ggml_cgraph> {
+        if outputs.is_empty() {
+            return Err(Error::new("a graph without output"));
+        }
+        for output in outputs {
+            if output.role != Kind::Result(self.id) {
+                return Err(Error::new("an output that this arena did not compute"));
+            }
+            if output.kind() != sys::GGML_TYPE_F32 || !output.is_plain() {
+                return Err(Error::new("an output that is not contiguous f32"));
+            }
+            // ggml marks what a view looks at as an output as well, and that may be a weight that others read.
+            if output.is_view() {
+                return Err(Error::new("an output that is a view of another node, not a copy"));
+            }
+        }
+        self.close()?;
+        // SAFETY: the arena was sized with the overhead of one such graph, and this is the first.
+        let graph = unsafe { sys::ggml_new_graph_custom(self.context.raw(), graph_size(self.max_nodes), false) };
+        for output in outputs {
+            // SAFETY: the node is live.
+            unsafe { sys::ggml_set_output(output.ptr()) };
+            // SAFETY: graph and node are live; the graph has room for every node the arena can hold and their operands.
+            unsafe { sys::ggml_build_forward_expand(graph, output.ptr()) };
+        }
+        Ok(graph)
+    }
+
     /// Whether all operations of our own did their work.
-    fn check_operations(&self) -> Result<()> {
+    pub(crate) fn check_operations(&self) -> Result<()> {
         let failed = self.held.borrow().iter().filter(|held| held.take_failure()).count();
         if failed > 0 { Err(Error::new("an operation of our own failed")) } else { Ok(()) }
     }
@@ -165,9 +246,11 @@ impl Arena {
     /// Whether a node may be an operand here: a plain weight, or a node of this very arena.
     pub(crate) fn check(&self, what: &str, node: Node<'_>) -> Result<()> {
         match node.role {
-            Kind::Weight => Ok(()),
+            Kind::Weight(owner) => self.check_owner(what, owner),
             Kind::Input(home) | Kind::Result(home) if home == self.id => Ok(()),
-            Kind::Repacked => Err(Error::new(format!("a {what} of a repacked weight, which only products can read"))),
+            Kind::Repacked(_) => {
+                Err(Error::new(format!("a {what} of a repacked weight, which only products can read")))
+            }
             Kind::Input(_) | Kind::Result(_) => Err(Error::new(format!("a {what} of a node of another arena"))),
         }
     }
@@ -220,20 +303,46 @@ impl Arena {
         let node = self.wrap(raw)?;
         // SAFETY: the node was just made.
         unsafe { sys::ggml_set_input(node.ptr()) };
-        self.inputs.set(self.inputs.get() + 1);
+        self.inputs.borrow_mut().push(InputNode { raw: node.raw, len: node.len(), below: None });
         Ok(Node { role: Kind::Input(self.id), ..node })
+    }
+
+    /// Whole numbers given when the graph runs, each below `below`: positions, or indices of rows.
+    pub fn indices(&self, count: usize, below: usize) -> Result<Node<'_>> {
+        if values_of(&[count]).is_none() || below == 0 || i32::try_from(below).is_err() {
+            return Err(Error::new(format!("{count} indices below {below}")));
+        }
+        let context = self.take(&[count])?;
+        // SAFETY: room was taken; one positive extent.
+        let raw = unsafe { sys::ggml_new_tensor_1d(context, sys::GGML_TYPE_I32, count as i64) };
+        let node = self.wrap(raw)?;
+        // SAFETY: the node was just made.
+        unsafe { sys::ggml_set_input(node.ptr()) };
+        self.inputs.borrow_mut().push(InputNode { raw: node.raw, len: count, below: Some(below) });
+        Ok(Node { role: Kind::Input(self.id), ..node })
+    }
+
+    /// The bound of indices made here.
+    pub(crate) fn bound(&self, indices: Node<'_>) -> Option<usize> {
+        self.inputs.borrow().iter().find(|input| input.raw == indices.raw).and_then(|input| input.below)
+    }
+
+    /// The inputs, in the order they were made.
+    pub(crate) fn inputs(&self) -> Vec<InputNode> {
+        self.inputs.borrow().clone()
     }
 
     /// `rows x weight`: `[k, n]` by `[k, m, b, c]` gives `[n, m, b, c]`; the weight may repeat over `b` and `c`. For a
     /// repacked weight `c` is 1.
     pub fn mul_mat<'a>(&'a self, weight: Node<'a>, rows: Node<'a>) -> Result<Node<'a>> {
-        if weight.role != Kind::Repacked {
-            self.check("product", weight)?;
+        match weight.role {
+            Kind::Repacked(owner) => self.check_owner("product", owner)?,
+            _ => self.check("product", weight)?,
         }
         self.check("product", rows)?;
         let (w, r) = (weight.dims(), rows.dims());
         let fits = w[0] == r[0] && r[2].is_multiple_of(w[2]) && r[3].is_multiple_of(w[3]);
-        let fits = fits && (weight.role != Kind::Repacked || r[3] == 1);
+        let fits = fits && (!matches!(weight.role, Kind::Repacked(_)) || r[3] == 1);
         if !fits || rows.kind() != sys::GGML_TYPE_F32 || !weight.is_plain() || !rows.is_plain() {
             return Err(Error::new(format!("a product of {w:?} by {r:?}")));
         }
@@ -360,7 +469,7 @@ pub struct Executor {
 }
 
 /// Owns one of ggml's graph allocators.
-struct Allocator(NonNull<sys::ggml_gallocr>);
+pub(crate) struct Allocator(NonNull<sys::ggml_gallocr>);
 
 // SAFETY: owned memory without thread affinity; every use takes `&mut` of its owner.
 unsafe impl Send for Allocator {}
@@ -373,7 +482,14 @@ impl Drop for Allocator {
 }
 
 impl Allocator {
-    fn new(backend: &Backend) -> Result<Self> {
+    /// Gives the nodes of a graph their memory, which lasts until the next call.
+    pub(crate) fn allocate(&self, graph: *mut sys::ggml_cgraph) -> Result<()> {
+        // SAFETY: allocator and graph are live.
+        let is_done = unsafe { sys::ggml_gallocr_alloc_graph(self.0.as_ptr(), graph) };
+        if is_done { Ok(()) } else { Err(Error::new("not enough memory for the graph")) }
+    }
+
+    pub(crate) fn new(backend: &Backend) -> Result<Self> {
         // SAFETY: the backend is live.
         let buft = unsafe { sys::ggml_backend_get_default_buffer_type(backend.raw()) };
         // SAFETY: a live buffer type.
@@ -415,38 +531,16 @@ impl Executor {
                 return Err(Error::new("values for one input twice"));
             }
         }
-        if inputs.len() != arena.inputs.get() {
-            return Err(Error::new(format!("values for {} of {} inputs", inputs.len(), arena.inputs.get())));
+        let expected = arena.inputs.borrow();
+        if inputs.len() != expected.len() || expected.iter().any(|input| input.below.is_some()) {
+            return Err(Error::new(format!("values for {} of {} inputs", inputs.len(), expected.len())));
         }
-        if outputs.is_empty() {
-            return Err(Error::new("a graph without output"));
-        }
-        for output in outputs {
-            if output.role != Kind::Result(arena.id) {
-                return Err(Error::new("an output that this arena did not compute"));
-            }
-            if output.kind() != sys::GGML_TYPE_F32 || !output.is_plain() {
-                return Err(Error::new("an output that is not contiguous f32"));
-            }
-            // ggml marks what a view looks at as an output as well, and that may be a weight that others read.
-            if output.is_view() {
-                return Err(Error::new("an output that is a view of another node, not a copy"));
-            }
-        }
-        arena.close()?;
-        // SAFETY: the arena was sized with the overhead of one such graph, and this is the first.
-        let graph = unsafe { sys::ggml_new_graph_custom(arena.context.raw(), graph_size(arena.max_nodes), false) };
-        for output in outputs {
-            // SAFETY: the node is live.
-            unsafe { sys::ggml_set_output(output.ptr()) };
-            // SAFETY: graph and node are live; the graph has room for every node the arena can hold and their operands.
-            unsafe { sys::ggml_build_forward_expand(graph, output.ptr()) };
-        }
-        // SAFETY: allocator and graph are live.
-        if !unsafe { sys::ggml_gallocr_alloc_graph(self.allocator.0.as_ptr(), graph) } {
+        drop(expected);
+        let graph = arena.graph(outputs)?;
+        if let Err(error) = self.allocator.allocate(graph) {
             // The allocator took note of the plan and has no memory for it: the next such graph would not ask again.
             self.allocator = Allocator::new(&self.backend)?;
-            return Err(Error::new("not enough memory for the graph"));
+            return Err(error);
         }
         for (node, values) in inputs {
             // SAFETY: the node is live.

@@ -8,6 +8,8 @@
 //! - [`Threads`]: worker threads, fewer of them on a busy machine; [`default_threads`]
 //! - [`weights`]: tensors of a mapped file
 //! - [`graph`]: an arena of graph nodes, and running it
+//! - [`plan`]: a graph that is computed many times
+//! - [`attention`]: the attention of a decoder, over what it keeps
 //! - `custom`: operations of our own inside a graph
 //! - `gelu`, `patches`: two of them
 //! - `math`: elementary functions for those
@@ -16,22 +18,27 @@
 //! - `log`: the hook that keeps C from printing
 
 mod alone;
+pub mod attention;
 pub mod backend;
+mod choice;
 mod custom;
 mod file;
 mod gelu;
 pub mod graph;
+mod layers;
 pub mod llama;
 mod load;
 mod log;
 mod math;
 mod patches;
+pub mod plan;
 pub mod quantize;
 mod threads;
 mod topology;
 pub mod weights;
 
 pub use backend::{Backend, cpu_features, pin, version};
+pub use choice::CHOICE;
 pub use file::{CheckedFile, UncheckedFile};
 pub use log::take_errors;
 pub use patches::Convolution;

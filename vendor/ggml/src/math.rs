@@ -6,6 +6,12 @@
 
 use std::f32::consts::LN_2;
 
+/// Numbers that are computed together: one register of AVX-512, two of AVX2, four of NEON.
+pub(crate) const LANES: usize = 16;
+
+/// As many numbers.
+pub(crate) type Lanes = [f32; LANES];
+
 /// `a * b + c`: rounded once where the CPU has an instruction for that, twice elsewhere, where `f32::mul_add` would call
 /// a function of the C library for every value.
 #[inline(always)]

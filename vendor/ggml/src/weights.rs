@@ -9,6 +9,7 @@ use std::ffi::{CStr, CString, c_void};
 use std::fs::File;
 use std::ops::Range;
 use std::ptr::{self, NonNull};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Kernels read tensors at this alignment, GGUF's default.
 const ALIGNMENT: u64 = sys::constants::GGUF_DEFAULT_ALIGNMENT as u64;
@@ -30,6 +31,8 @@ pub struct TensorSpec {
 
 /// The tensors of one file. Never written after loading, hence shared freely.
 pub struct Weights {
+    id: u64,
+    specs: HashMap<String, TensorSpec>,
     /// Each with whether it lies in another layout than the file's.
     tensors: HashMap<String, (NonNull<sys::ggml_tensor>, bool)>,
     // Freed in this order: buffers before the contexts that describe them, the mapping last.
@@ -149,6 +152,21 @@ impl Weights {
     /// Errors: the file cannot be mapped or is not the one that was checked; a tensor does not fit inside it, or nothing
     /// can be computed with its type.
     pub fn map(file: &CheckedFile, specs: &[TensorSpec], backend: &Backend, repack: bool) -> Result<Self> {
+        Self::place(file, specs, backend, repack, false)
+    }
+
+    /// The same, with all tensors copied into memory: none is read from the file while graphs run.
+    pub fn copy(file: &CheckedFile, specs: &[TensorSpec], backend: &Backend, repack: bool) -> Result<Self> {
+        Self::place(file, specs, backend, repack, true)
+    }
+
+    fn place(
+        file: &CheckedFile,
+        specs: &[TensorSpec],
+        backend: &Backend,
+        repack: bool,
+        in_memory: bool,
+    ) -> Result<Self> {
         let opened = File::open(file.path()).map_err(|error| Error::new(format!("cannot open: {error}")))?;
         let metadata = opened.metadata().map_err(|error| Error::new(format!("cannot open: {error}")))?;
         file.must_be(Some(&metadata))?;
@@ -157,11 +175,25 @@ impl Weights {
         for spec in specs {
             place_of(spec, map.len())?;
         }
-        let mut weights = Self { tensors: HashMap::new(), buffers: Vec::new(), _contexts: Vec::new(), _map: map };
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        let mut weights = Self {
+            id: NEXT.fetch_add(1, Ordering::Relaxed),
+            specs: specs.iter().map(|spec| (spec.name.clone(), spec.clone())).collect(),
+            tensors: HashMap::new(),
+            buffers: Vec::new(),
+            _contexts: Vec::new(),
+            _map: map,
+        };
         let fast = if repack { fast_types(backend) } else { Vec::new() };
         let (copied, mapped): (Vec<_>, Vec<_>) =
             specs.iter().partition(|spec| spec.matrix && fast.iter().any(|buft| accepts(backend, *buft, spec)));
-        weights.place_mapped(backend, &mapped)?;
+        if in_memory {
+            // SAFETY: the backend is live.
+            let plain = unsafe { sys::ggml_backend_get_default_buffer_type(backend.raw()) };
+            weights.place_in(plain, &mapped, false)?;
+        } else {
+            weights.place_mapped(backend, &mapped)?;
+        }
         weights.place_copies(backend, &copied, &fast)?;
         Ok(weights)
     }
@@ -204,27 +236,34 @@ impl Weights {
             let mine: Vec<_> = specs
                 .iter()
                 .filter(|spec| !self.tensors.contains_key(&spec.name) && accepts(backend, *buft, spec))
+                .copied()
                 .collect();
-            if mine.is_empty() {
-                continue;
-            }
-            let context = Context::new(mine.len(), 0)?;
-            let mut tensors = Vec::with_capacity(mine.len());
-            for spec in &mine {
-                tensors.push(context.describe(spec)?);
-            }
-            let buffer = Buffer::of_weights(&context, *buft)?;
-            for (spec, tensor) in mine.iter().zip(&tensors) {
-                let (start, len) = (spec.offset as usize, bytes(spec)? as usize);
-                let source = self._map[start..start + len].as_ptr();
-                // SAFETY: the tensor is allocated and takes exactly `len` bytes, all of them inside the mapping.
-                unsafe { sys::ggml_backend_tensor_set(tensor.as_ptr(), source.cast(), 0, len) };
-                self.give_back(start, len);
-                self.tensors.insert(spec.name.clone(), (*tensor, true));
-            }
-            self.buffers.push(buffer);
-            self._contexts.push(context);
+            self.place_in(*buft, &mine, true)?;
         }
+        Ok(())
+    }
+
+    /// Copies tensors into memory of one kind.
+    fn place_in(&mut self, buft: sys::ggml_backend_buffer_type_t, specs: &[&TensorSpec], repacked: bool) -> Result<()> {
+        if specs.is_empty() {
+            return Ok(());
+        }
+        let context = Context::new(specs.len(), 0)?;
+        let mut tensors = Vec::with_capacity(specs.len());
+        for spec in specs {
+            tensors.push(context.describe(spec)?);
+        }
+        let buffer = Buffer::of_weights(&context, buft)?;
+        for (spec, tensor) in specs.iter().zip(&tensors) {
+            let (start, len) = (spec.offset as usize, bytes(spec)? as usize);
+            let source = self._map[start..start + len].as_ptr();
+            // SAFETY: the tensor is allocated and takes exactly `len` bytes, all of them inside the mapping.
+            unsafe { sys::ggml_backend_tensor_set(tensor.as_ptr(), source.cast(), 0, len) };
+            self.give_back(start, len);
+            self.tensors.insert(spec.name.clone(), (*tensor, repacked));
+        }
+        self.buffers.push(buffer);
+        self._contexts.push(context);
         Ok(())
     }
 
@@ -299,7 +338,29 @@ impl Weights {
     pub fn get(&self, name: &str) -> Result<Node<'_>> {
         let (tensor, repacked) =
             self.tensors.get(name).ok_or_else(|| Error::new(format!("tensor {name} was not loaded")))?;
-        Ok(Node::weight(*tensor, *repacked))
+        Ok(Node::weight(*tensor, *repacked, self.id))
+    }
+
+    /// A number that no other weights of this process have.
+    pub(crate) fn id(&self) -> u64 {
+        self.id
+    }
+
+    /// The rows `ids` of a matrix as f32, read from the file, in whatever layout its products are computed. Errors: a
+    /// tensor that was not loaded, a row that it does not have.
+    pub fn rows(&self, name: &str, ids: &[u32]) -> Result<Vec<f32>> {
+        let spec = self.specs.get(name).ok_or_else(|| Error::new(format!("tensor {name} was not loaded")))?;
+        let [width, count, ..] = spec.dims;
+        let row = (bytes(spec)? / spec.dims[1..].iter().product::<u64>()) as usize;
+        let mut values = Vec::with_capacity(ids.len() * width as usize);
+        for id in ids {
+            if u64::from(*id) >= count {
+                return Err(Error::new(format!("row {id} of {count} of {name}")));
+            }
+            let start = spec.offset as usize + *id as usize * row;
+            values.extend(quantize::dequantize(spec.kind, &self._map[start..start + row], width as usize)?);
+        }
+        Ok(values)
     }
 }
 
