@@ -3,6 +3,9 @@
 use crate::endpoint::Detector;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::config::SEGMENT_SECONDS as SEGMENT_SECONDS_RANGE;
+use crate::model::decoder::OUTPUTS_AT_ONCE;
+pub use crate::model::memory::BATCH_BYTES;
+use crate::model::memory::MOST_AT_ONCE;
 use crate::model::{Model, Watch};
 use crate::text::Language;
 use crate::units::{SAMPLE_RATE, SampleIndex};
@@ -49,6 +52,10 @@ pub struct Options {
     pub origin: SampleIndex,
     /// Caches that are kept from one step to the next.
     pub reuse: Reuse,
+    /// Offline, of a recording whose length is known: most utterances that are decoded at once, up to 16; 0 means as many as
+    /// pay and as their attention caches fit into [`BATCH_BYTES`]. The text does not depend on it. Not serialized.
+    #[serde(skip)]
+    pub batch: usize,
     /// Stops the work from another thread. Not serialized.
     #[serde(skip)]
     pub cancel: Cancel,
@@ -147,6 +154,23 @@ impl Options {
             return Err(Error::usage(format!("{rate} tokens per second: give 0 to 1000")));
         }
         Ok((seconds * f64::from(SAMPLE_RATE)) as usize)
+    }
+
+    /// Most utterances that are decoded at once.
+    pub(crate) fn width(&self, model: &Model) -> usize {
+        // An utterance that is given text before it has to wait for that text; what is watched comes in order.
+        if self.carried_characters > 0 || self.watch.watcher().is_some() {
+            return 1;
+        }
+        if self.batch > 0 {
+            return self.batch.min(OUTPUTS_AT_ONCE);
+        }
+        MOST_AT_ONCE.min(model.steps_at_once())
+    }
+
+    /// Whether an utterance may join others whose attention caches have so many bytes.
+    pub(crate) fn may_join(&self, bytes: usize) -> bool {
+        self.batch > 0 || bytes < BATCH_BYTES
     }
 
     /// Tokens allowed for an utterance of `samples`. By default three times what speech gives (about 4 per second),

@@ -10,11 +10,11 @@
 use crate::audio::{Pcm16k, SampleBuffer};
 use crate::endpoint::split::split;
 use crate::endpoint::{Cut, Detector, EndReason, EndpointOptions, Endpointer};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::mel;
 use crate::model::Model;
 use crate::options::{Options, PeakPolicy};
-use crate::recognizer::{Recognizer, Script, StepCost};
+use crate::recognizer::{Recognized, Recognizer, Script, StepCost};
 use crate::transcript::{Joining, Segment, Transcript, Warning, WarningCode};
 use crate::units::{SAMPLE_RATE, SampleIndex};
 use std::collections::VecDeque;
@@ -76,13 +76,22 @@ pub struct Transcriber {
     audio: SampleBuffer,
     /// Where the running utterance began.
     begun: Option<u64>,
-    /// Utterances that have ended and wait for their text, and whether each is the whole recording.
+    /// Utterances that have ended and were not begun, and whether each is the whole recording.
     waiting: VecDeque<(Range<u64>, bool)>,
+    /// Utterances that are being decoded, in the order of the recording.
+    running: VecDeque<Running>,
     /// Made for the first utterance.
     recognizer: Option<Recognizer>,
     transcript: Transcript,
     cost: StepCost,
     finished: bool,
+}
+
+/// An utterance that is being decoded, or whose text waits for those of earlier ones.
+struct Running {
+    place: Range<u64>,
+    ticket: u64,
+    recognized: Option<Recognized>,
 }
 
 impl Transcriber {
@@ -110,6 +119,7 @@ impl Transcriber {
             audio: SampleBuffer::default(),
             begun: None,
             waiting: VecDeque::new(),
+            running: VecDeque::new(),
             recognizer: None,
             transcript: Transcript::default(),
             cost: StepCost::default(),
@@ -122,13 +132,16 @@ impl Transcriber {
         self.options.origin = start + self.options.origin.0;
     }
 
-    /// How long the recording probably is. A short one needs less memory for its attention; a wrong value costs time.
+    /// How long the recording probably is, to be said before it is fed. A short one needs less memory for its attention; a
+    /// wrong value costs time. Utterances are decoded together only where this was said: the rest of the recording then comes
+    /// as fast as it is asked for.
     pub fn expect(&mut self, total: SampleIndex) {
         self.expected = Some(total);
     }
 
-    /// Takes the next samples (mono, 16 kHz, in [-1, 1]) and recognizes the utterances that end with them. `each` is
-    /// called after every one, with the transcript so far.
+    /// Takes the next samples (mono, 16 kHz, in [-1, 1]) and recognizes utterances that have ended: the first at once, later
+    /// ones together with those that follow them ([`Options::batch`]). `each` is called after every one, in their order, with
+    /// the transcript so far.
     ///
     /// # Errors
     /// As [`transcribe()`]; [`crate::ErrorKind::Interrupted`] when [`Options::cancel`] was used. The transcript so far
@@ -141,7 +154,7 @@ impl Transcriber {
                 endpointer.advance(&self.audio, &mut cuts);
             }
             self.note_cuts(&cuts);
-            self.recognize_waiting(each)?;
+            self.recognize_waiting(false, each)?;
             self.forget();
         }
         Ok(())
@@ -168,7 +181,7 @@ impl Transcriber {
                     self.waiting.extend(places.map(|place| (place, is_recording)));
                 }
             }
-            self.recognize_waiting(each)?;
+            self.recognize_waiting(true, each)?;
         }
         self.finished = true;
         Ok(())
@@ -180,6 +193,7 @@ impl Transcriber {
         let next = self.endpointer.as_ref().map_or(0, |endpointer| endpointer.keep_from().0);
         let next = if self.finished { self.audio.end().0 } else { next };
         let waiting = self.waiting.front().map_or(next, |(place, _)| place.start);
+        let waiting = self.running.front().map_or(waiting, |running| running.place.start);
         self.options.origin + waiting.min(self.begun.unwrap_or(waiting))
     }
 
@@ -213,31 +227,64 @@ impl Transcriber {
         }
     }
 
-    fn recognize_waiting(&mut self, each: &mut dyn FnMut(&Transcript)) -> Result<()> {
-        while let Some((place, is_recording)) = self.waiting.front().cloned() {
-            self.recognize(place, is_recording)?;
-            self.waiting.pop_front();
-            each(&self.transcript);
+    /// Recognizes what waits, as many utterances at once as there is room for. While more may come, and there is room for
+    /// them, those that run wait for company, but for the first: its text is not delayed by any other.
+    fn recognize_waiting(&mut self, is_end: bool, each: &mut dyn FnMut(&Transcript)) -> Result<()> {
+        if self.waiting.is_empty() && !is_end {
+            return Ok(());
         }
+        loop {
+            let is_first = self.transcript.segments.is_empty();
+            while let Some((place, is_recording)) = self.waiting.front().cloned() {
+                if !self.running.is_empty() && (is_first || !self.recognizer()?.has_room()) {
+                    break;
+                }
+                self.begin(place, is_recording)?;
+                self.waiting.pop_front();
+            }
+            if self.running.is_empty() || (!is_end && !is_first && self.recognizer()?.has_room()) {
+                return Ok(());
+            }
+            for (ticket, recognized) in self.recognizer()?.advance()? {
+                if let Some(running) = self.running.iter_mut().find(|running| running.ticket == ticket) {
+                    running.recognized = Some(recognized);
+                }
+            }
+            while self.running.front().is_some_and(|running| running.recognized.is_some()) {
+                if let Some(Running { place, recognized: Some(recognized), .. }) = self.running.pop_front() {
+                    self.add(place, recognized)?;
+                    each(&self.transcript);
+                }
+            }
+        }
+    }
+
+    fn recognizer(&mut self) -> Result<&mut Recognizer> {
+        if self.recognizer.is_none() {
+            let whole = self.expected.map(|total| total.0.max(self.audio.end().0));
+            let longest = whole.map_or(self.longest, |whole| self.longest.min(whole as usize));
+            // Of a recording whose length nobody knows the rest may come slowly: no utterance waits for it.
+            let width = if whole.is_some() { self.options.width(&self.model) } else { 1 };
+            let made = Recognizer::batched(&self.model, &self.options, longest, Some(since_first_use), width)?;
+            self.recognizer = Some(made);
+        }
+        self.recognizer.as_mut().ok_or_else(|| Error::internal("no recognizer was made"))
+    }
+
+    /// Encodes an utterance and begins to decode it.
+    fn begin(&mut self, place: Range<u64>, is_recording: bool) -> Result<()> {
+        self.recognizer()?;
+        let Some(recognizer) = &mut self.recognizer else { return Ok(()) };
+        recognizer.begin(SampleIndex(place.start), &self.transcript.text)?;
+        let samples = self.audio.range(SampleIndex(place.start)..SampleIndex(place.end));
+        let ticket = recognizer.submit(samples, is_recording, Script::default(), usize::MAX)?;
+        self.running.push_back(Running { place, ticket, recognized: None });
         Ok(())
     }
 
-    fn recognize(&mut self, place: Range<u64>, is_recording: bool) -> Result<()> {
-        let recognizer = match &mut self.recognizer {
-            Some(recognizer) => recognizer,
-            None => {
-                let whole = self.expected.map(|total| total.0.max(self.audio.end().0));
-                let longest = whole.map_or(self.longest, |whole| self.longest.min(whole as usize));
-                let made = Recognizer::new(&self.model, &self.options, longest, Some(since_first_use))?;
-                self.recognizer.insert(made)
-            }
-        };
-        recognizer.begin(SampleIndex(place.start), &self.transcript.text)?;
-        let place = SampleIndex(place.start)..SampleIndex(place.end);
-        let samples = self.audio.range(place.clone());
-        let recognized = recognizer.recognize(samples, is_recording, Script::default(), usize::MAX)?;
-        let warnings = recognizer.warnings(&recognized);
-        let segment = recognized.segment(place, self.options.origin);
+    fn add(&mut self, place: Range<u64>, recognized: Recognized) -> Result<()> {
+        let warnings = self.recognizer()?.warnings(&recognized);
+        let segment = recognized.segment(SampleIndex(place.start)..SampleIndex(place.end), self.options.origin);
         self.transcript.add(segment, &warnings, recognized.audio_tokens, self.joining);
         self.cost += recognized.cost;
         Ok(())
@@ -246,7 +293,8 @@ impl Transcriber {
     /// Lets go of samples that no later utterance can have.
     fn forget(&mut self) {
         let Some(endpointer) = &self.endpointer else { return };
-        let needed = endpointer.keep_from().0.min(self.begun.unwrap_or(u64::MAX));
+        let waiting = self.waiting.front().map_or(u64::MAX, |(place, _)| place.start);
+        let needed = endpointer.keep_from().0.min(self.begun.unwrap_or(u64::MAX)).min(waiting);
         self.audio.forget_before(SampleIndex(needed));
     }
 }

@@ -37,6 +37,7 @@ pub enum Command {
     Quantize(QuantizeArgs),
     Eval(Box<EvalArgs>),
     Compare(Box<CompareArgs>),
+    Bench(BenchArgs),
     QuantReport(QuantReportArgs),
     Imatrix(ImatrixArgs),
     Recipe(RecipeArgs),
@@ -192,6 +193,13 @@ pub struct TranscribeArgs {
     #[command(flatten)]
     pub model: ModelArgs,
 
+    /// Most utterances decoded at once, 1 to 16
+    ///
+    /// Default: up to 4, as long as their attention caches fit into 128 MiB. More are faster and need more memory; the text
+    /// stays the same.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=16), help_heading = "Model")]
+    pub batch: Option<u8>,
+
     #[command(flatten)]
     pub text: TextArgs,
 
@@ -332,6 +340,59 @@ pub struct ConvertArgs {
     #[command(flatten)]
     pub run: RunArgs,
 }
+
+/// Measure how fast a model is on this machine
+#[derive(Debug, Args)]
+#[command(after_help = BENCH_NOTES)]
+pub struct BenchArgs {
+    /// A recording [default: noise, as speed does not depend on what is said]
+    #[arg(value_name = "FILE")]
+    pub file: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub model: ModelArgs,
+
+    /// Utterances at once to try, 1 to 16
+    #[arg(long, value_name = "N,...", value_delimiter = ',', default_values_t = [1, 2, 4, 8], value_parser = clap::value_parser!(u8).range(1..=16))]
+    pub batch: Vec<u8>,
+
+    /// Runs of each; the median is shown
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=99))]
+    pub runs: u32,
+
+    /// Length of the noise
+    #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..=3600), conflicts_with = "file")]
+    pub seconds: u32,
+
+    /// Tokens of text for a second of audio
+    #[arg(long, value_name = "N", default_value_t = 3.5)]
+    pub tokens_per_second: f64,
+
+    /// md, csv or json
+    #[arg(long, value_name = "FORMAT", value_enum, default_value_t = TableFormat::Md, hide_default_value = true, hide_possible_values = true)]
+    pub format: TableFormat,
+
+    /// Only warnings and errors
+    #[arg(long)]
+    pub no_prints: bool,
+}
+
+/// How a table is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum TableFormat {
+    Md,
+    Csv,
+    Json,
+}
+
+const BENCH_NOTES: &str = "\
+A row for every number of utterances at once, and one for live recognition at steps
+of 2 s: seconds, seconds of audio for a second of work, milliseconds of every stage
+for a second of audio, milliseconds for a token. Texts are compared: they are the
+same in all rows. The peak memory is that of all runs together.
+
+Example:
+  qasr bench -m models/Qwen3-ASR-0.6B-Q8_0.gguf --format csv > speed.csv";
 
 /// Describe a model, or a recording and its audio tracks
 #[derive(Debug, Args)]

@@ -7,6 +7,7 @@
 //! `cost` what a run took.
 
 mod args;
+mod bench;
 mod compare;
 mod config;
 mod convert;
@@ -105,6 +106,7 @@ fn dispatch(argv: Vec<OsString>) -> Exit {
         Some(Command::Inspect(args)) => inspect::run(&args),
         Some(Command::Eval(args)) => eval::run(&args),
         Some(Command::Compare(args)) => compare::run(&args),
+        Some(Command::Bench(args)) => bench::run(&args),
         Some(Command::Completions(args)) => manual::completions(&args),
         Some(Command::Man(args)) => manual::page(&args),
         None => {

@@ -31,6 +31,10 @@ pub struct DecoderConfig {
     pub arch: Arch,
     /// All extents that shape its tensors.
     pub sizes: DecoderSizes,
+    /// Added to the mean square in normalisation.
+    pub epsilon: f32,
+    /// Base of the rotary frequencies.
+    pub rope_base: f32,
     /// Positions the model was made for.
     pub max_positions: usize,
     /// Tokens that end generation, by the file; the vocabulary adds its own.
@@ -193,7 +197,7 @@ impl DecoderConfig {
                 ),
             ));
         }
-        epsilon(file, &key(decoder::RMS_EPSILON))?;
+        let epsilon = epsilon(file, &key(decoder::RMS_EPSILON))?;
         let base = file.f32(&key(decoder::ROPE_FREQ_BASE)).map_err(refuse)?;
         if !(base.is_finite() && base > 1.0) {
             return Err(wrong(file, format!("key '{}' is {base}", key(decoder::ROPE_FREQ_BASE))));
@@ -218,7 +222,15 @@ impl DecoderConfig {
                 format!("key '{}' is {max_positions}, too few for any recording", key(decoder::CONTEXT_LENGTH)),
             ));
         }
-        Ok(Self { arch, sizes, max_positions: max_positions as usize, end_tokens, segment_seconds })
+        Ok(Self {
+            arch,
+            sizes,
+            epsilon,
+            rope_base: base,
+            max_positions: max_positions as usize,
+            end_tokens,
+            segment_seconds,
+        })
     }
 }
 

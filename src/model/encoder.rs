@@ -36,6 +36,12 @@ pub struct EncodedWindow {
 }
 
 impl EncodedWindow {
+    /// A window of these rows, for tests without a model.
+    #[cfg(test)]
+    pub(crate) fn of(width: usize, values: &[f32]) -> Self {
+        Self { width, values: values.into() }
+    }
+
     /// Number of rows.
     pub fn rows(&self) -> usize {
         self.values.len() / self.width.max(1)

@@ -6,7 +6,7 @@
 //! anything.
 
 use crate::error::{Error, Result};
-use qasr_format::schema::{Arch, decoder};
+use qasr_format::schema::{Arch, decoder, general};
 use qasr_format::{Gguf, Value};
 
 /// Keys read and checked elsewhere in this room.
@@ -42,13 +42,17 @@ pub fn known(file: &Gguf, arch: Arch, head_width: u64, vocabulary: u64) -> Resul
             Some("attention.causal") => *value == Value::Bool(true),
             Some(decoder::DEEPSTACK_LAYERS | "expert_count" | "expert_used_count") => number == Some(0),
             Some(_) => false,
-            None => key != SPLIT_COUNT || number == Some(1),
+            None if key == SPLIT_COUNT => number == Some(1),
+            // llama.cpp, and whoever reads the file with it, insists on these kinds.
+            None if key == general::NAME => matches!(value, Value::Str(_)),
+            None if key == general::FILE_TYPE => number.is_some(),
+            None => true,
         };
         if !is_harmless {
-            let why = if key == SPLIT_COUNT {
-                "join the parts of the model into one file first"
-            } else {
-                "no Qwen3-ASR decoder has that"
+            let why = match key {
+                SPLIT_COUNT => "join the parts of the model into one file first",
+                general::NAME | general::FILE_TYPE => "a value of the wrong kind",
+                _ => "no Qwen3-ASR decoder has that",
             };
             return Err(wrong(file, format!("key '{key}' is {value}: {why}")));
         }

@@ -15,9 +15,9 @@ mod open;
 pub mod watch;
 
 pub use config::{DecoderConfig, EncoderConfig};
-pub use decoder::{CacheType, DecoderSession};
+pub use decoder::{CacheType, Decoder, Session};
 pub use encoder::{AudioEmbeddings, EncodedWindow, Encoder};
 pub use files::ModelFiles;
 pub use memory::MemoryNeed;
-pub use open::{Model, ModelInfo, ModelOptions};
+pub use open::{Engine, Model, ModelInfo, ModelOptions};
 pub use watch::{Watch, Watcher};

@@ -1,10 +1,12 @@
 //! Opening a model: headers first and checked, then weights, vocabulary and scales side by side.
 
 use super::config::{DecoderConfig, EncoderConfig};
-use super::decoder::{self, CacheType, DecoderSession};
+use super::decoder::graph::{DecoderWeights, GraphDecoder};
+use super::decoder::llama::{LlamaDecoder, LlamaWeights};
+use super::decoder::{CacheType, Decoder, OUTPUTS_AT_ONCE, Session};
 use super::encoder::{Encoder, spec};
 use super::watch::Watch;
-use super::{ModelFiles, check, demo};
+use super::{ModelFiles, check, demo, memory};
 use crate::error::{Error, Result};
 use crate::text::{ControlTokens, Tokenizer, Vocabulary};
 use ggml::UncheckedFile;
@@ -25,21 +27,42 @@ pub struct ModelOptions {
     pub threads: usize,
     /// Let all threads work at any time, also while other processes take the cores: slower there, and for measuring.
     pub steady_threads: bool,
-    /// Keep the decoder's weights in the mapped file, unless they are repacked anyway.
+    /// Read the decoder's weights from the mapped file while it works, but for those that are repacked; otherwise all are
+    /// copied into memory.
     pub mmap: bool,
     /// Copy weights into the layout the CPU multiplies fastest, where their type has one, at the price of private
     /// memory.
     pub repack: bool,
     /// Storage of the attention cache.
     pub cache: CacheType,
+    /// Who computes the decoder.
+    pub engine: Engine,
     /// Read every stored scale once and refuse files with infinite or undefined ones.
     pub check_scales: bool,
 }
 
 impl Default for ModelOptions {
     fn default() -> Self {
-        Self { threads: 0, steady_threads: false, mmap: true, repack: true, cache: CacheType::F16, check_scales: true }
+        Self {
+            threads: 0,
+            steady_threads: false,
+            mmap: true,
+            repack: true,
+            cache: CacheType::F16,
+            engine: Engine::Own,
+            check_scales: true,
+        }
     }
+}
+
+/// Who computes the decoder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Engine {
+    /// Our own graph: many sequences in one pass.
+    #[default]
+    Own,
+    /// llama.cpp: the second opinion, for tests. One sequence at a time, and more memory.
+    Llama,
 }
 
 /// Facts about a model, for reports.
@@ -76,15 +99,18 @@ pub struct Model {
 
 struct Inner {
     encoder: Encoder,
-    decoder: Arc<ggml::llama::Model>,
+    decoder: Weights,
     decoder_config: DecoderConfig,
     tokenizer: Tokenizer,
-    threads: Arc<ggml::Threads>,
     cache: CacheType,
-    /// Rows of one pass that are computed as if each came alone.
-    each_at_once: usize,
     info: ModelInfo,
     load_time: Duration,
+}
+
+/// The decoder's weights, for one engine.
+enum Weights {
+    Own(Arc<DecoderWeights>),
+    Llama(LlamaWeights),
 }
 
 impl Model {
@@ -114,24 +140,19 @@ impl Model {
         check_cache(options.cache, decoder_config.sizes.head_width)?;
 
         // Reading and repacking the decoder takes longest; everything else is done meanwhile.
-        let each_at_once = rows_alike(&decoder_file, options.repack)?;
-        let mmap = options.mmap && !(options.repack && is_repacked(&decoder_file)?);
         let threads = worker_threads(options, &decoder_config)?;
-        let load = ggml::llama::LoadOptions { mmap, repack: options.repack };
         let (decoder, rest) = thread::scope(|scope| {
-            let vocabulary = decoder_config.sizes.vocabulary as usize;
-            let decoder = scope.spawn(move || {
-                ggml::llama::Model::load(&decoder_checked, decoder_config.arch.name(), vocabulary, load)
-            });
+            let (file, config, threads) = (&decoder_file, &decoder_config, &threads);
+            let decoder = scope.spawn(move || load_decoder(file, &decoder_checked, config, threads, options));
             let rest = || -> Result<_> {
                 // Before the encoder copies some of them.
                 if options.check_scales {
                     check::finite(&encoder_file)?;
                 }
-                let encoder = Encoder::open(&encoder_file, &encoder_checked, encoder_config, &threads, options.repack)?;
-                let tokenizer = read_tokenizer(&decoder_file)?;
+                let encoder = Encoder::open(&encoder_file, &encoder_checked, encoder_config, threads, options.repack)?;
+                let tokenizer = read_tokenizer(file)?;
                 if options.check_scales {
-                    check::finite(&decoder_file)?;
+                    check::finite(file)?;
                 }
                 Ok((encoder, tokenizer))
             };
@@ -139,10 +160,7 @@ impl Model {
             (decoder.join(), rest)
         });
         let (encoder, tokenizer) = rest?;
-        let decoder = decoder.map_err(|_| Error::internal("loading the decoder failed"))?;
-        let decoder = decoder.map_err(|error| {
-            Error::model(format!("{}: llama.cpp could not load it: {error}", files.decoder.display()))
-        })?;
+        let decoder = decoder.map_err(|_| Error::internal("loading the decoder failed"))??;
         let info = describe(&decoder_file, &encoder_file);
         let load_time = start.elapsed();
         Ok(Self {
@@ -151,9 +169,7 @@ impl Model {
                 decoder,
                 decoder_config,
                 tokenizer,
-                threads,
                 cache: options.cache,
-                each_at_once,
                 info,
                 load_time,
             }),
@@ -182,11 +198,22 @@ impl Model {
         &self.inner.decoder_config
     }
 
-    /// A fresh decoding session of at least `capacity` positions over the shared weights.
+    /// A decoder over the shared weights, without any sequence.
     ///
     /// # Errors
-    /// [`crate::ErrorKind::Internal`] when there is no memory for them.
-    pub fn session(&self, capacity: usize) -> Result<Box<dyn DecoderSession>> {
+    /// [`crate::ErrorKind::Internal`] when there is no memory for it.
+    pub fn decoder(&self, watch: &Watch) -> Result<Box<dyn Decoder>> {
+        Ok(match &self.inner.decoder {
+            Weights::Own(weights) => Box::new(GraphDecoder::new(weights, self.inner.cache, watch)?),
+            Weights::Llama(weights) => Box::new(LlamaDecoder::new(weights, self.inner.cache, watch)),
+        })
+    }
+
+    /// One sequence of a decoder of its own, for at least `capacity` positions.
+    ///
+    /// # Errors
+    /// [`crate::ErrorKind::Internal`] when there is no memory for it.
+    pub fn session(&self, capacity: usize) -> Result<Session> {
         self.watched_session(capacity, &Watch::default())
     }
 
@@ -194,9 +221,21 @@ impl Model {
     ///
     /// # Errors
     /// As [`Self::session`].
-    pub fn watched_session(&self, capacity: usize, watch: &Watch) -> Result<Box<dyn DecoderSession>> {
-        let inner = &self.inner;
-        decoder::open(&inner.decoder, capacity, &inner.threads, inner.cache, inner.each_at_once, watch)
+    pub fn watched_session(&self, capacity: usize, watch: &Watch) -> Result<Session> {
+        Session::new(self.decoder(watch)?, capacity)
+    }
+
+    /// Bytes of the attention cache that an utterance of so many seconds fills, with an ordinary text.
+    pub(crate) fn cache_bytes(&self, seconds: f64) -> usize {
+        memory::positions(seconds) * memory::position_bytes(&self.inner.decoder_config, self.inner.cache)
+    }
+
+    /// How many utterances can share the pass of a step.
+    pub(crate) fn steps_at_once(&self) -> usize {
+        match &self.inner.decoder {
+            Weights::Own(weights) => weights.each_at_once,
+            Weights::Llama(_) => 1,
+        }
     }
 
     /// The vocabulary.
@@ -227,12 +266,40 @@ fn worker_threads(options: &ModelOptions, config: &DecoderConfig) -> Result<Arc<
         .map_err(|error| Error::internal(format!("worker threads: {error}")))
 }
 
-/// Whether the decoder's matrices will be copied into another layout. Then the file is read, not mapped: the pages
-/// read for the copy would count beside it and double the peak.
-pub(super) fn is_repacked(file: &Gguf) -> Result<bool> {
-    let backend = ggml::Backend::cpu(1).map_err(|error| Error::internal(error.to_string()))?;
-    let matrix = file.tensor(&tensors::decoder_layer(0, tensors::decoder_part::ATTN_Q));
-    Ok(matrix.is_some_and(|matrix| ggml::weights::is_repacked(&spec(matrix), &backend)))
+/// Loads the decoder's weights for the engine that computes them.
+fn load_decoder(
+    file: &Gguf,
+    checked: &ggml::CheckedFile,
+    config: &DecoderConfig,
+    threads: &Arc<ggml::Threads>,
+    options: &ModelOptions,
+) -> Result<Weights> {
+    let each_at_once = rows_alike(file, options.repack)?;
+    let refuse = |error: ggml::Error| Error::model(format!("{}: {error}", file.path().display()));
+    if options.engine == Engine::Llama {
+        let load = ggml::llama::LoadOptions { mmap: options.mmap, repack: options.repack };
+        let vocabulary = config.sizes.vocabulary as usize;
+        let model = ggml::llama::Model::load(checked, config.arch.name(), vocabulary, load).map_err(refuse)?;
+        return Ok(Weights::Llama(LlamaWeights { model, threads: Arc::clone(threads), each_at_once }));
+    }
+    let backend = Arc::new(ggml::Backend::new(threads).map_err(refuse)?);
+    let has_head = file.tensor(tensors::OUTPUT).is_some();
+    let specs: Vec<_> = file
+        .tensors()
+        .iter()
+        .map(|tensor| {
+            let mut spec = spec(tensor);
+            // Beside a head of its own nothing multiplies the table of tokens, and its rows are read from the file.
+            spec.matrix &= !(has_head && tensor.name == tensors::TOKEN_EMBD);
+            spec
+        })
+        .collect();
+    let place = if options.mmap { ggml::weights::Weights::map } else { ggml::weights::Weights::copy };
+    let weights = Arc::new(place(checked, &specs, &backend, options.repack).map_err(refuse)?);
+    let each_at_once = if backend.each_alone() { each_at_once.min(OUTPUTS_AT_ONCE) } else { 1 };
+    let head = if has_head { tensors::OUTPUT } else { tensors::TOKEN_EMBD };
+    let config = config.clone();
+    Ok(Weights::Own(Arc::new(DecoderWeights { weights, backend, config, each_at_once, head })))
 }
 
 /// How many rows of one pass all matrices of the decoder can compute as if each came alone.

@@ -9,12 +9,13 @@
 //! changes an answer; [`crate::options::Reuse`] switches it off to show that.
 
 mod cost;
-mod decoding;
+mod decode;
+mod driver;
 mod windows;
 
 pub(crate) use cost::Stopwatch;
 pub use cost::{Clock, StepCost};
-pub use decoding::Script;
+pub use decode::Script;
 
 use crate::endpoint::split::pad_piece;
 use crate::error::{Error, Remedy, Result};
@@ -25,7 +26,8 @@ use crate::options::{Options, PeakPolicy};
 use crate::text::{Answer, ControlTokens, Prompt, Tokenizer, answer, repetition};
 use crate::transcript::{Segment, Warning, WarningCode};
 use crate::units::{HOP, SAMPLE_RATE, SampleIndex};
-use decoding::{Decoded, Decoding, Limits};
+use decode::{Decoded, Limits};
+use driver::{Driver, Finished, Ticket};
 use std::borrow::Cow;
 use std::ops::Range;
 use windows::Windows;
@@ -103,9 +105,22 @@ pub struct Recognizer {
     begun: SampleIndex,
     /// Loudest energies of the utterances before, and where they ended.
     peaks: Vec<(SampleIndex, f32)>,
-    decoding: Decoding,
+    driver: Driver,
+    /// Utterances that are being decoded, and what their results will say beside the text.
+    running: Vec<Waiting>,
+    /// Results that needed no decoder.
+    ready: Vec<(Ticket, Recognized)>,
     asr_text: u32,
     clock: Option<Clock>,
+}
+
+/// What is known of an utterance before its text.
+struct Waiting {
+    ticket: Ticket,
+    audio_tokens: usize,
+    token_limit: usize,
+    /// Of its attention cache, with an ordinary text.
+    cache_bytes: usize,
 }
 
 impl Recognizer {
@@ -115,6 +130,17 @@ impl Recognizer {
     /// [`crate::ErrorKind::Usage`] when such an utterance and the context text are longer than the model's positions;
     /// [`crate::ErrorKind::Model`] when the vocabulary lacks a control token.
     pub fn new(model: &Model, options: &Options, longest: usize, clock: Option<Clock>) -> Result<Self> {
+        Self::batched(model, options, longest, clock, 1)
+    }
+
+    /// The same for `width` utterances at once.
+    pub(crate) fn batched(
+        model: &Model,
+        options: &Options,
+        longest: usize,
+        clock: Option<Clock>,
+        width: usize,
+    ) -> Result<Self> {
         let control = ControlTokens::find(model.tokenizer())?;
         let mut ends = model.decoder_config().end_tokens.clone();
         ends.extend([control.im_end, control.end_of_text]);
@@ -136,7 +162,9 @@ impl Recognizer {
             windows: Windows::default(),
             begun: SampleIndex(0),
             peaks: Vec::new(),
-            decoding: Decoding::new(model, options, ends, expected),
+            driver: Driver::new(model, options, ends, expected, width),
+            running: Vec::new(),
+            ready: Vec::new(),
             asr_text: control.asr_text,
             clock,
         })
@@ -174,11 +202,41 @@ impl Recognizer {
         script: Script<'_>,
         most_generated: usize,
     ) -> Result<Recognized> {
+        let ticket = self.submit(audio, is_recording, script, most_generated)?;
+        loop {
+            let mut done = self.advance()?;
+            if let Some(at) = done.iter().position(|(other, _)| *other == ticket) {
+                return Ok(done.swap_remove(at).1);
+            }
+        }
+    }
+
+    /// Whether another utterance can be given to [`Self::submit`]: there is a slot, and the attention caches of those that run
+    /// leave memory for it.
+    pub(crate) fn has_room(&self) -> bool {
+        let bytes = self.running.iter().map(|waiting| waiting.cache_bytes).sum();
+        self.driver.has_room() && self.options.may_join(bytes)
+    }
+
+    /// Encodes an utterance, as [`Self::recognize`] does, and begins to decode it. [`Self::advance`] gives its result, under
+    /// the number returned.
+    ///
+    /// # Errors
+    /// As [`Self::recognize`].
+    pub(crate) fn submit(
+        &mut self,
+        audio: &[f32],
+        is_recording: bool,
+        script: Script<'_>,
+        most_generated: usize,
+    ) -> Result<Ticket> {
         let mut cost = StepCost::default();
         let mut watch = Stopwatch::start(self.clock);
         let filled = pad_piece(audio, !is_recording);
         if filled.len() <= mel::TOO_SHORT {
-            return Ok(Recognized { complete: true, cost, ..Recognized::nothing() });
+            let ticket = Ticket::MAX - self.ready.len() as Ticket;
+            self.ready.push((ticket, Recognized { complete: true, cost, ..Recognized::nothing() }));
+            return Ok(ticket);
         }
         // The utterance does not go on with the zeros that fill it up: rows computed with them are not kept.
         let mut filled_up = Windows::after(self.windows.carried_peak());
@@ -192,11 +250,35 @@ impl Recognizer {
         let embeddings = windows.encode(self.model.encoder(), &filled, &self.options, &mut cost, &mut watch)?;
         let token_limit = self.options.token_budget(filled.len());
         let limits = Limits { tokens: token_limit, generated: most_generated };
-        let decoded = self.decoding.decode(&self.prompt, &embeddings, script, limits, &mut cost, &mut watch)?;
+        let audio_tokens = embeddings.rows();
+        let ticket = self.driver.start(&self.prompt, embeddings, script, limits, cost)?;
+        let cache_bytes = self.model.cache_bytes(filled.len() as f64 / f64::from(SAMPLE_RATE));
+        self.running.push(Waiting { ticket, audio_tokens, token_limit, cache_bytes });
+        Ok(ticket)
+    }
+
+    /// Decodes a little of every utterance that was submitted: of one that is new a window, of others a token. Returns the
+    /// results that are there then.
+    ///
+    /// # Errors
+    /// As [`Self::recognize`]. After an error no utterance runs any more.
+    pub(crate) fn advance(&mut self) -> Result<Vec<(Ticket, Recognized)>> {
+        if !self.ready.is_empty() {
+            return Ok(std::mem::take(&mut self.ready));
+        }
+        let mut watch = Stopwatch::start(self.clock);
+        let finished = self.driver.round(&mut watch).inspect_err(|_| self.running.clear())?;
+        Ok(finished.into_iter().filter_map(|finished| self.result(finished)).collect())
+    }
+
+    fn result(&mut self, finished: Finished) -> Option<(Ticket, Recognized)> {
+        let Finished { ticket, decoded, cost } = finished;
+        let at = self.running.iter().position(|waiting| waiting.ticket == ticket)?;
+        let Waiting { audio_tokens, token_limit, .. } = self.running.swap_remove(at);
         let text = self.model.tokenizer().decode(&decoded.tokens);
         let answer = answer::parse(&text, self.options.language.as_ref(), decoded.complete);
         let Decoded { tokens, margins, log_probabilities, complete, closest, objections } = decoded;
-        Ok(Recognized {
+        let recognized = Recognized {
             tokens,
             margins,
             log_probabilities,
@@ -204,10 +286,11 @@ impl Recognizer {
             answer,
             closest,
             objections,
-            audio_tokens: embeddings.rows(),
+            audio_tokens,
             token_limit,
             cost,
-        })
+        };
+        Some((ticket, recognized))
     }
 
     /// Language and text of the first ids of a text.

@@ -99,12 +99,8 @@ fn described(role: &str, gguf: &Gguf) -> String {
 }
 
 fn words(need: &MemoryNeed) -> String {
-    let copies = match need.copies {
-        0 => String::new(),
-        bytes => format!(" + {} of copies in a faster layout", megabytes(bytes)),
-    };
     format!(
-        "{} of weights{copies} + {} of attention cache + {} for the rest, an estimate",
+        "{} of weights + {} of attention cache + {} for the rest, an estimate",
         megabytes(need.weights),
         megabytes(need.cache),
         megabytes(need.work)

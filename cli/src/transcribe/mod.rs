@@ -78,6 +78,7 @@ impl<'a> Run<'a> {
     fn open(args: &'a TranscribeArgs, messages: &'a Messages) -> Result<Self> {
         let OpenModel { model, summary, .. } = args.model.open(messages)?;
         let mut options = args.text.options();
+        options.batch = args.batch.map_or(0, usize::from);
         options.cancel = interrupt::cancel();
         Ok(Self { args, messages, model, summary, options, reader_is_gone: Cell::new(false) })
     }

@@ -12,6 +12,7 @@ mod scratch;
 mod answers;
 mod bad_model_values;
 mod bad_models;
+mod bench;
 mod cases;
 mod checkpoints;
 mod cli;

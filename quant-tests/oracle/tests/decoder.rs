@@ -1,22 +1,30 @@
 //! The decoder behind our seam against the same file in llama-cpp-2's safe API, which shares nothing with it but the
-//! kernels: batches, positions, rollback and rows put in between are each side's own.
+//! kernels: batches, positions, rollback and rows put in between are each side's own. Both engines behind the seam are held
+//! to it; our own graph adds in another order and rounds elsewhere, so its limits are wider.
 
 mod common;
 
 use common::{Oracle, Pair, all_pairs, distance, largest, load, open, say};
 use qasr::Model;
 use qasr::model::decoder::{Input, most_likely};
-use qasr::model::{CacheType, DecoderSession};
+use qasr::model::{CacheType, Engine, Session};
 use qasr_format::Gguf;
 use std::fs;
 
-/// Largest difference of logits that one batch, computed twice, may show; relative to the largest logit.
-const TOLERANCE: f32 = 1e-5;
+/// Both engines, with the largest difference of logits that one batch may show; relative to the largest logit.
+const ENGINES: [(Engine, f32); 2] = [(Engine::Llama, 1e-5), (Engine::Own, 2e-2)];
+/// The same for our own graph with a cache of half precision: llama.cpp also rounds queries and sums to it.
+const HALF: f32 = 1e-1;
 /// The same for one prompt in batches of other shapes: other kernels, and for quantized weights other roundings of
 /// the activations.
 const RESHAPED: f32 = 2e-2;
 /// The cache of comparisons in which different batches must agree: the other kinds round what they keep.
 const CACHE: CacheType = CacheType::F32;
+/// Every pair with every engine.
+fn pairs_and_engines() -> impl Iterator<Item = (Pair, (Engine, f32))> {
+    ENGINES.into_iter().flat_map(|engine| all_pairs().map(move |pair| (pair, engine)))
+}
+
 /// Greedy tokens compared.
 const STEPS: usize = 16;
 
@@ -25,12 +33,12 @@ fn prompt() -> Vec<u32> {
     (0..40).map(|index| (index * 37 + 11) % 300).collect()
 }
 
-fn session(model: &Model) -> Box<dyn DecoderSession> {
+fn session(model: &Model) -> Session {
     model.session(common::CAPACITY).unwrap()
 }
 
 /// Decodes greedily from where the session is; returns the tokens.
-fn greedy(session: &mut dyn DecoderSession) -> Vec<u32> {
+fn greedy(session: &mut Session) -> Vec<u32> {
     let step = |_| {
         let id = most_likely(session.logits(0)).unwrap().token;
         session.append(&[Input::Tokens(&[id])], 1).unwrap();
@@ -53,8 +61,11 @@ fn rows(pair: &Pair, ids: &[u32]) -> Vec<f32> {
 #[test]
 fn logits_and_greedy_tokens_are_those_of_the_safe_api() {
     for pair in all_pairs() {
-        for cache in [CacheType::F16, CacheType::F32] {
-            agree(&pair, cache);
+        for (engine, tolerance) in ENGINES {
+            for cache in [CacheType::F16, CacheType::F32] {
+                let is_half = (engine, cache) == (Engine::Own, CacheType::F16);
+                agree(&pair, cache, engine, if is_half { HALF } else { tolerance });
+            }
         }
         // The comparison is worth something only if a prompt that differs in its first token falls through it.
         let theirs = load(&pair.files.decoder);
@@ -66,14 +77,14 @@ fn logits_and_greedy_tokens_are_those_of_the_safe_api() {
             oracle.logits().to_vec()
         });
         let apart = distance(&right, &wrong);
-        assert!(apart > 100.0 * TOLERANCE, "{}: another prompt goes unnoticed: {apart:.1e}", pair.name);
+        assert!(apart > 3.0 * HALF, "{}: another prompt goes unnoticed: {apart:.1e}", pair.name);
     }
 }
 
 /// Prefill and greedy steps in our session and in the oracle, step by step.
-fn agree(pair: &Pair, cache: CacheType) {
-    let name = format!("{} with a cache in {cache:?}", pair.name);
-    let ours = open(pair, cache).unwrap();
+fn agree(pair: &Pair, cache: CacheType, engine: Engine, tolerance: f32) {
+    let name = format!("{}, {engine:?}, with a cache in {cache:?}", pair.name);
+    let ours = open(pair, cache, engine).unwrap();
     let mut session = session(&ours);
     let theirs = load(&pair.files.decoder);
     let mut oracle = Oracle::new(&theirs, cache);
@@ -84,7 +95,10 @@ fn agree(pair: &Pair, cache: CacheType) {
     let mut is_bit_equal = oracle.logits() == session.logits(0);
     for step in 0..STEPS {
         let id = largest(oracle.logits());
-        assert_eq!(most_likely(session.logits(0)).unwrap().token, id, "{name}: greedy token {step}");
+        let own = most_likely(session.logits(0)).unwrap();
+        // Two that are nearer to each other than the tolerance may change places.
+        let is_tie = own.margin < 2.0 * tolerance * oracle.logits()[id as usize].abs();
+        assert!(own.token == id || is_tie, "{name}: greedy token {step} is {}, not {id}", own.token);
         session.append(&[Input::Tokens(&[id])], 1).unwrap();
         oracle.append(&[id]);
         worst = worst.max(distance(oracle.logits(), session.logits(0)));
@@ -92,7 +106,7 @@ fn agree(pair: &Pair, cache: CacheType) {
     }
     let same = if is_bit_equal { " (bit for bit)" } else { "" };
     say(&format!("decoder against llama-cpp-2, {name}: {STEPS} steps, largest difference {worst:.1e}{same}"));
-    assert!(worst <= TOLERANCE, "{name}: logits differ by {worst:.1e} of the largest");
+    assert!(worst <= tolerance, "{name}: logits differ by {worst:.1e} of the largest");
 }
 
 #[test]
@@ -110,13 +124,13 @@ fn both_architectures_are_one_model() {
 
 #[test]
 fn a_rollback_forgets_and_repeats() {
-    for pair in all_pairs() {
-        let name = &pair.name;
-        let model = open(&pair, CACHE).unwrap();
+    for (pair, (engine, _)) in pairs_and_engines() {
+        let name = &format!("{}, {engine:?}", pair.name);
+        let model = open(&pair, CACHE, engine).unwrap();
         let mut session = session(&model);
         session.append(&[Input::Tokens(&prompt())], 1).unwrap();
         let logits = session.logits(0).to_vec();
-        let tokens = greedy(&mut *session);
+        let tokens = greedy(&mut session);
         assert_eq!(session.position(), prompt().len() + STEPS);
 
         // Back into the prompt, and forward again as before.
@@ -127,7 +141,7 @@ fn a_rollback_forgets_and_repeats() {
         session.append(&[Input::Tokens(&prompt()[kept..])], 1).unwrap();
         let apart = distance(&logits, session.logits(0));
         assert!(apart <= RESHAPED, "{name}: the same prompt after a rollback differs by {apart:.1e}");
-        assert_eq!(greedy(&mut *session), tokens, "{name}: greedy tokens after a rollback");
+        assert_eq!(greedy(&mut session), tokens, "{name}: greedy tokens after a rollback");
 
         // Truncate and continue with other tokens: the removed ones must leave no trace.
         session.truncate(kept);
@@ -148,9 +162,9 @@ fn a_rollback_forgets_and_repeats() {
 
 #[test]
 fn rows_between_tokens_are_those_tokens() {
-    for pair in all_pairs() {
-        let name = &pair.name;
-        let model = open(&pair, CACHE).unwrap();
+    for (pair, (engine, tolerance)) in pairs_and_engines() {
+        let name = &format!("{}, {engine:?}", pair.name);
+        let model = open(&pair, CACHE, engine).unwrap();
         let prompt = prompt();
         let (before, rest) = prompt.split_at(9);
         let (middle, after) = rest.split_at(20);
@@ -169,9 +183,10 @@ fn rows_between_tokens_are_those_tokens() {
         let apart = distance(oracle.logits(), session.logits(0));
         let same = if session.logits(0) == oracle.logits() { " (bit for bit)" } else { "" };
         say(&format!("tokens, rows, tokens, {name}: differs by {apart:.1e} from tokens alone{same}"));
-        assert!(apart <= TOLERANCE, "{name}: rows of the token table differ by {apart:.1e} from the tokens");
-        for (step, id) in greedy(&mut *session).into_iter().enumerate() {
-            assert_eq!(id, largest(oracle.logits()), "{name}: greedy token {step} behind rows");
+        assert!(apart <= tolerance, "{name}: rows of the token table differ by {apart:.1e} from the tokens");
+        for (step, id) in greedy(&mut session).into_iter().enumerate() {
+            let [theirs, ours] = [largest(oracle.logits()), id].map(|id| oracle.logits()[id as usize]);
+            assert!(theirs - ours <= 2.0 * tolerance * theirs.abs(), "{name}: greedy token {step} behind rows");
             oracle.append(&[id]);
         }
 
@@ -180,21 +195,23 @@ fn rows_between_tokens_are_those_tokens() {
         let mut plain = Oracle::new(&theirs, CACHE);
         plain.append(&prompt);
         let noticed = distance(plain.logits(), with_rows(&swapped).logits(0));
-        assert!(noticed > 10.0 * TOLERANCE, "{name}: two rows in the wrong order go unnoticed: {noticed:.1e}");
+        assert!(noticed > 2.0 * tolerance, "{name}: two rows in the wrong order go unnoticed: {noticed:.1e}");
     }
 }
 
 #[test]
 fn what_does_not_fit_leaves_the_session_as_it_was() {
     let pair = common::tiny(qasr_convert::FileType::F32, common::ARCHITECTURES[0]);
-    let model = open(&pair, CACHE).unwrap();
-    let mut session = model.session(prompt().len()).unwrap();
-    session.append(&[Input::Tokens(&prompt()[1..])], 1).unwrap();
-    let logits = session.logits(0).to_vec();
-    for wrong in [Input::Tokens(&[1, 2]), Input::Tokens(&[1 << 20]), Input::Rows(&[0.5; 3]), Input::Tokens(&[])] {
-        assert!(session.append(&[wrong], 1).is_err(), "{wrong:?} was taken");
-        assert_eq!(session.position(), prompt().len() - 1, "{wrong:?} moved the session");
-        assert_eq!(session.logits(0), logits, "{wrong:?} changed the logits");
+    for (engine, _) in ENGINES {
+        let model = open(&pair, CACHE, engine).unwrap();
+        let mut session = model.session(prompt().len()).unwrap();
+        session.append(&[Input::Tokens(&prompt()[1..])], 1).unwrap();
+        let logits = session.logits(0).to_vec();
+        for wrong in [Input::Tokens(&[1, 2]), Input::Tokens(&[1 << 20]), Input::Rows(&[0.5; 3]), Input::Tokens(&[])] {
+            assert!(session.append(&[wrong], 1).is_err(), "{wrong:?} was taken");
+            assert_eq!(session.position(), prompt().len() - 1, "{wrong:?} moved the session");
+            assert_eq!(session.logits(0), logits, "{wrong:?} changed the logits");
+        }
+        session.append(&[Input::Tokens(&prompt()[..1])], 1).unwrap();
     }
-    session.append(&[Input::Tokens(&prompt()[..1])], 1).unwrap();
 }

@@ -1,7 +1,7 @@
 //! Does a row depend on the rows beside it? ggml chooses kernels by their number, and they add in different orders.
 //!
 //! A text must not depend on how much of it went through the decoder at once: live verifies what it heard before, offline
-//! goes token by token. `DecoderSession::append_each` promises that, and these tests hold it to the promise, bit by bit,
+//! goes token by token. `Session::append_each` promises that, and these tests hold it to the promise, bit by bit,
 //! for every type that is written, on the CPU features of the build they run in.
 
 use crate::common::{convert, demo_checkpoint, of_real_widths, say};
@@ -9,7 +9,7 @@ use ggml::graph::{Arena, Executor};
 use ggml::weights::{TensorSpec, Weights, is_repacked, rows_alike};
 use ggml::{Backend, CheckedFile, UncheckedFile, quantize};
 use qasr::Model;
-use qasr::model::decoder::{DecoderSession, Input, OUTPUTS_AT_ONCE};
+use qasr::model::decoder::{Input, OUTPUTS_AT_ONCE, Session};
 use qasr::model::{CacheType, ModelFiles, ModelOptions};
 use qasr_format::GgmlType;
 use std::io::Write;
@@ -111,7 +111,7 @@ fn numbers_of_rows_that_give_the_bits_of_one_row() {
 const BEFORE: [usize; 2] = [40, 520];
 
 /// Logits after each token of a text that goes through in passes of `at_once`.
-fn logits(session: &mut dyn DecoderSession, before: usize, text: &[u32], at_once: usize) -> Vec<Vec<u32>> {
+fn logits(session: &mut Session, before: usize, text: &[u32], at_once: usize) -> Vec<Vec<u32>> {
     session.truncate(before);
     let mut all = Vec::new();
     for ids in text.chunks(at_once) {
@@ -139,9 +139,9 @@ fn check_decoder(name: &str, files: &ModelFiles, cache: CacheType, threads: usiz
         for pass in ids(1, before).chunks(104) {
             session.append(&[Input::Tokens(pass)], 0).unwrap();
         }
-        let alone = logits(session.as_mut(), before, &text, 1);
+        let alone = logits(&mut session, before, &text, 1);
         for count in [3, OUTPUTS_AT_ONCE].into_iter().filter(|count| *count <= at_once) {
-            let together = logits(session.as_mut(), before, &text, count);
+            let together = logits(&mut session, before, &text, count);
             let differs = together.iter().zip(&alone).position(|(one, other)| one != other);
             assert_eq!(differs, None, "{name}, {before} positions before, {count} at once: logits after this token");
         }

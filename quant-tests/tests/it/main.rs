@@ -4,6 +4,7 @@
 #[path = "../../../tests/support/optional.rs"]
 mod optional;
 
+mod batch;
 mod common;
 mod depth_1_blocks;
 mod depth_2_tensors;

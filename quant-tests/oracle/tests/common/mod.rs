@@ -15,7 +15,7 @@ use llama_cpp_2::llama_batch::LlamaBatch;
 use llama_cpp_2::model::LlamaModel;
 use llama_cpp_2::model::params::LlamaModelParams;
 use llama_cpp_2::token::LlamaToken;
-use qasr::model::{CacheType, ModelFiles, ModelOptions};
+use qasr::model::{CacheType, Engine, ModelFiles, ModelOptions};
 use qasr::{Model, error::Result};
 use qasr_convert::{Arch, ConvertOptions, FileType};
 use tempfile::TempDir;
@@ -70,9 +70,10 @@ pub fn convert(checkpoint: &Path, file_type: FileType, arch: Arch) -> Pair {
 }
 
 /// Our model over a pair, on one thread.
-pub fn open(pair: &Pair, cache: CacheType) -> Result<Model> {
+pub fn open(pair: &Pair, cache: CacheType, engine: Engine) -> Result<Model> {
     let mut options = ModelOptions::default();
     options.threads = 1;
+    options.engine = engine;
     options.cache = cache;
     Model::open(&pair.files, &options)
 }
