@@ -362,7 +362,7 @@ impl Operation for Keep {
                 let from = (row * kv_heads + head) * head_width;
                 let position = work.position + row - work.rows.start;
                 // SAFETY: the head of this span is this thread's alone, and the position has room: spans were checked.
-                let place = unsafe { work.head(self.layer, head) };
+                let place = unsafe { work.head_to_write(self.layer, head) };
                 place.put(position, &keys[from..from + head_width], &values[from..from + head_width], stored);
             }
         }
@@ -416,54 +416,86 @@ impl Operation for Attend {
 }
 
 impl Work {
-    /// Keys and values of one head in one layer.
+    /// Which values of the sequence's memory are those of one head in one layer, and which of its scales.
+    fn place(&self, layer: Layer, head: usize) -> [Range<usize>; 2] {
+        let values = self.room * layer.stored;
+        let start = layer.head(head) * values;
+        [start..start + values, start / BLOCK..(start + values) / BLOCK]
+    }
+
+    /// Keys and values of one head in one layer, to be written.
     ///
     /// # Safety
-    /// Nobody else writes to that head while the slices live, nor reads it while they are written to.
-    unsafe fn head(&self, layer: Layer, head: usize) -> HeadPlace<'_> {
-        let values = self.room * layer.stored;
-        let at = layer.head(head) * values;
-        /// SAFETY: the caller keeps readers and writers apart and vouches for the length.
-        unsafe fn slice<'a, T>(start: *mut T, at: usize, len: usize) -> &'a mut [T] {
-            // SAFETY: inside the memory of the sequence: a head of one layer out of as many as it was made for.
-            let start = unsafe { start.add(at) };
+    /// Nobody else reads or writes that head while the slices live.
+    unsafe fn head_to_write(&self, layer: Layer, head: usize) -> HeadRoom<'_> {
+        /// SAFETY: as above; the range lies inside the memory.
+        unsafe fn slice<'a, T>(start: *mut T, range: &Range<usize>) -> &'a mut [T] {
+            // SAFETY: by the caller's word.
+            let start = unsafe { start.add(range.start) };
             // SAFETY: as above.
-            unsafe { std::slice::from_raw_parts_mut(start, len) }
+            unsafe { std::slice::from_raw_parts_mut(start, range.len()) }
         }
-        let scales = (at / BLOCK, values / BLOCK);
+        let [at, scales] = self.place(layer, head);
         match self.store {
-            Place::F16(keys, kept) => HeadPlace::F16(
-                // SAFETY: by the caller's word.
-                unsafe { slice(keys, at, values) },
+            // SAFETY: by the caller's word; a head of one layer out of as many as the memory was made for. So below.
+            Place::F16(keys, values) => HeadRoom::F16(unsafe { slice(keys, &at) }, unsafe { slice(values, &at) }),
+            // SAFETY: as above.
+            Place::F32(keys, values) => HeadRoom::F32(unsafe { slice(keys, &at) }, unsafe { slice(values, &at) }),
+            Place::Q8((keys, key_scales), (values, value_scales)) => HeadRoom::Q8(
                 // SAFETY: as above.
-                unsafe { slice(kept, at, values) },
+                unsafe { slice(keys, &at) },
+                // SAFETY: as above.
+                unsafe { slice(key_scales, &scales) },
+                // SAFETY: as above.
+                unsafe { slice(values, &at) },
+                // SAFETY: as above.
+                unsafe { slice(value_scales, &scales) },
             ),
-            Place::F32(keys, kept) => HeadPlace::F32(
-                // SAFETY: by the caller's word.
-                unsafe { slice(keys, at, values) },
+        }
+    }
+
+    /// The same, to be read.
+    ///
+    /// # Safety
+    /// Nobody writes to that head while the slices live.
+    unsafe fn head(&self, layer: Layer, head: usize) -> HeadPlace<'_> {
+        /// SAFETY: as above; the range lies inside the memory.
+        unsafe fn slice<'a, T>(start: *mut T, range: &Range<usize>) -> &'a [T] {
+            // SAFETY: by the caller's word.
+            let start = unsafe { start.add(range.start) };
+            // SAFETY: as above.
+            unsafe { std::slice::from_raw_parts(start, range.len()) }
+        }
+        let [at, scales] = self.place(layer, head);
+        match self.store {
+            // SAFETY: by the caller's word; a head of one layer out of as many as the memory was made for. So below.
+            Place::F16(keys, values) => HeadPlace::F16(unsafe { slice(keys, &at) }, unsafe { slice(values, &at) }),
+            // SAFETY: as above.
+            Place::F32(keys, values) => HeadPlace::F32(unsafe { slice(keys, &at) }, unsafe { slice(values, &at) }),
+            Place::Q8((keys, key_scales), (values, value_scales)) => HeadPlace::Q8(
                 // SAFETY: as above.
-                unsafe { slice(kept, at, values) },
-            ),
-            Place::Q8((keys, key_scales), (kept, value_scales)) => HeadPlace::Q8(
-                // SAFETY: by the caller's word.
-                unsafe { slice(keys, at, values) },
+                Scaled { codes: unsafe { slice(keys, &at) }, scales: unsafe { slice(key_scales, &scales) } },
                 // SAFETY: as above.
-                unsafe { slice(key_scales, scales.0, scales.1) },
-                // SAFETY: as above.
-                unsafe { slice(kept, at, values) },
-                // SAFETY: as above.
-                unsafe { slice(value_scales, scales.0, scales.1) },
+                Scaled { codes: unsafe { slice(values, &at) }, scales: unsafe { slice(value_scales, &scales) } },
             ),
         }
     }
 }
 
-/// Keys `[capacity / 16, stored, 16]` and values `[stored / 16, capacity, 16]` of one head. With eight bits: the codes, and a scale for
-/// every 32 values of a position, keys `[capacity / 16, stored / 32, 16]`, values `[capacity, stored / 32]`.
-enum HeadPlace<'a> {
+/// Keys `[capacity / 16, stored, 16]` and values `[stored / 16, capacity, 16]` of one head, to be written. With eight bits: the
+/// codes, and a scale for every 32 values of a position, keys `[capacity / 16, stored / 32, 16]`, values
+/// `[capacity, stored / 32]`.
+enum HeadRoom<'a> {
     F16(&'a mut [u16], &'a mut [u16]),
     F32(&'a mut [f32], &'a mut [f32]),
     Q8(&'a mut [i8], &'a mut [f32], &'a mut [i8], &'a mut [f32]),
+}
+
+/// The same, to be read.
+enum HeadPlace<'a> {
+    F16(&'a [u16], &'a [u16]),
+    F32(&'a [f32], &'a [f32]),
+    Q8(Scaled<'a>, Scaled<'a>),
 }
 
 /// Where the `value`-th value of a position lies among keys.
@@ -476,7 +508,7 @@ fn value_at(position: usize, value: usize, capacity: usize) -> usize {
     (value / LANES * capacity + position) * LANES + value % LANES
 }
 
-impl HeadPlace<'_> {
+impl HeadRoom<'_> {
     fn put(self, position: usize, key: &[f32], value: &[f32], stored: usize) {
         match self {
             Self::F16(keys, values) => {
@@ -516,25 +548,29 @@ impl HeadPlace<'_> {
             }
         }
     }
+}
 
+impl HeadPlace<'_> {
     /// Attention of the queries in `scratch`, of which each `group` are at one position, the first at `first`.
     fn attend(self, scratch: &mut Scratch, stored: usize, group: usize, first: usize, scale: f32) {
         match self {
             Self::F16(keys, values) => {
-                let keys = Plain { codes: &*keys, widen: from_half };
-                let values = Plain { codes: &*values, widen: from_half };
+                let (keys, values) =
+                    (Plain { codes: keys, widen: from_half }, Plain { codes: values, widen: from_half });
                 scratch.attend(&keys, &values, stored, group, first, scale);
             }
             Self::F32(keys, values) => {
-                let keys = Plain { codes: &*keys, widen: |lanes: &Lanes| *lanes };
-                let values = Plain { codes: &*values, widen: |lanes: &Lanes| *lanes };
-                scratch.attend(&keys, &values, stored, group, first, scale);
+                let widen = |lanes: &Lanes| *lanes;
+                scratch.attend(
+                    &Plain { codes: keys, widen },
+                    &Plain { codes: values, widen },
+                    stored,
+                    group,
+                    first,
+                    scale,
+                );
             }
-            Self::Q8(keys, key_scales, values, value_scales) => {
-                let keys = Scaled { codes: keys, scales: key_scales };
-                let values = Scaled { codes: values, scales: value_scales };
-                scratch.attend(&keys, &values, stored, group, first, scale);
-            }
+            Self::Q8(keys, values) => scratch.attend(&keys, &values, stored, group, first, scale),
         }
     }
 }
