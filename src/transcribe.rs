@@ -160,6 +160,14 @@ impl Transcriber {
         Ok(())
     }
 
+    /// Recognizes all utterances that have ended, none of which waits for company: for when the next samples are slow to come.
+    ///
+    /// # Errors
+    /// As [`Self::feed`].
+    pub fn catch_up(&mut self, each: &mut dyn FnMut(&Transcript)) -> Result<()> {
+        self.recognize_waiting(true, each)
+    }
+
     /// The recording is over: recognizes what is left of it.
     ///
     /// # Errors
@@ -227,10 +235,10 @@ impl Transcriber {
         }
     }
 
-    /// Recognizes what waits, as many utterances at once as there is room for. While more may come, and there is room for
-    /// them, those that run wait for company, but for the first: its text is not delayed by any other.
-    fn recognize_waiting(&mut self, is_end: bool, each: &mut dyn FnMut(&Transcript)) -> Result<()> {
-        if self.waiting.is_empty() && !is_end {
+    /// Recognizes what waits, as many utterances at once as there is room for. Unless all are to be recognized now, those that
+    /// run wait for company while there is room for it, but for the first: its text is not delayed by any other.
+    fn recognize_waiting(&mut self, all: bool, each: &mut dyn FnMut(&Transcript)) -> Result<()> {
+        if self.waiting.is_empty() && (!all || self.running.is_empty()) {
             return Ok(());
         }
         loop {
@@ -242,7 +250,7 @@ impl Transcriber {
                 self.begin(place, is_recording)?;
                 self.waiting.pop_front();
             }
-            if self.running.is_empty() || (!is_end && !is_first && self.recognizer()?.has_room()) {
+            if self.running.is_empty() || (!all && !is_first && self.recognizer()?.has_room()) {
                 return Ok(());
             }
             for (ticket, recognized) in self.recognizer()?.advance()? {

@@ -14,6 +14,8 @@ use std::time::{Duration, Instant};
 const BLOCK: usize = SAMPLE_RATE as usize;
 /// How long samples are waited for before an interruption is looked for.
 const WAIT: Duration = Duration::from_millis(100);
+/// A source that lets us wait so long is slower than the recognition: a pipe from a microphone, not a file.
+const SLOW: Duration = Duration::from_millis(50);
 
 /// The lanes of one recording.
 pub struct Lanes {
@@ -60,7 +62,8 @@ impl Lane {
     fn step(&mut self, each: &mut dyn FnMut(&Transcript)) -> Result<()> {
         let started = Instant::now();
         let block = self.source.next(WAIT, BLOCK);
-        self.waited += started.elapsed();
+        let waited = started.elapsed();
+        self.waited += waited;
         self.warnings.append(&mut self.source.warnings());
         match block? {
             Some(block) => {
@@ -72,7 +75,9 @@ impl Lane {
                     self.transcriber.expect(expected);
                 }
                 self.heard += block.samples.len() as u64;
-                self.transcriber.feed(&block.samples, each)
+                self.transcriber.feed(&block.samples, each)?;
+                // Text is not held back for what comes slowly.
+                if waited >= SLOW { self.transcriber.catch_up(each) } else { Ok(()) }
             }
             None => {
                 self.is_over = true;

@@ -68,6 +68,22 @@ fn text_comes_utterance_by_utterance_into_a_pipe() {
     assert_eq!(rest(child), (Some(0), format!(" {WORDS}\n"), String::new()));
 }
 
+/// A header promises a length, so that utterances could wait for those that follow: from a slow source they do not.
+#[test]
+fn text_of_a_known_length_comes_as_fast_too() {
+    let mut command = qasr(&["transcribe", "-np", "-m", "demo", "--batch", "8", "-"]).command();
+    let piped = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = piped.spawn().unwrap();
+    let all = wav(&[utterance(), utterance(), speech()].concat());
+    let (first, last) = all.split_at(all.len() - 2 * speech().len());
+    child.stdin.as_mut().unwrap().write_all(first).unwrap();
+    assert_eq!(two_utterances(&mut child), format!("{WORDS} {WORDS}"));
+    let mut stdin = child.stdin.take().unwrap();
+    stdin.write_all(last).unwrap();
+    drop(stdin);
+    assert_eq!(rest(child), (Some(0), format!(" {WORDS}\n"), String::new()));
+}
+
 #[cfg(unix)]
 #[test]
 fn a_stopped_run_prints_and_writes_the_finished_utterances() {
