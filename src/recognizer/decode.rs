@@ -499,5 +499,9 @@ mod tests {
         let (decoded, third) = run(&mut fake, &mut held, 104, Script::default(), options);
         assert_eq!((decoded.tokens, third.reused), (text(104), 107));
         assert_eq!(fake.passes[0], (Rows::Together, 2));
+        // Behind another prompt nothing is common.
+        held.before[1] = 7;
+        let (decoded, fourth) = run(&mut fake, &mut held, 104, Script::default(), options);
+        assert_eq!((decoded.tokens, fourth.reused), (text(104), 0));
     }
 }

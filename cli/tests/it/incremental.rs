@@ -4,6 +4,9 @@ use crate::command::{Scratch, qasr, wav};
 use std::fs;
 use std::io::{Read, Write};
 use std::process::{Child, Stdio};
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
 
 const RECORDING: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/recordings/six_words.wav");
 const WORDS: &str = "seven six nine two five go";
@@ -37,16 +40,23 @@ fn started(more: &[&str]) -> Child {
     child
 }
 
-/// Output of the command until both utterances are printed.
+/// Output of the command until both utterances are printed. Where they are held back, an error, not a test without an end.
 fn two_utterances(child: &mut Child) -> String {
-    let mut text = Vec::new();
     let wanted = format!("{WORDS} {WORDS}");
-    let stdout = child.stdout.as_mut().unwrap();
-    while text.len() < wanted.len() {
-        let mut byte = [0];
-        assert_eq!(stdout.read(&mut byte).unwrap(), 1, "it ended after {:?}", String::from_utf8_lossy(&text));
-        text.push(byte[0]);
-    }
+    let mut stdout = child.stdout.take().unwrap();
+    let (done, result) = mpsc::channel();
+    thread::spawn(move || {
+        let mut text = Vec::new();
+        while text.len() < wanted.len() {
+            let mut byte = [0];
+            assert_eq!(stdout.read(&mut byte).unwrap(), 1, "it ended after {:?}", String::from_utf8_lossy(&text));
+            text.push(byte[0]);
+        }
+        done.send((text, stdout)).unwrap();
+    });
+    let found = result.recv_timeout(Duration::from_secs(120));
+    let (text, stdout) = found.inspect_err(|_| child.kill().unwrap()).expect("both texts, while the input is open");
+    child.stdout = Some(stdout);
     String::from_utf8(text).unwrap()
 }
 

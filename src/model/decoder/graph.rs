@@ -230,6 +230,23 @@ impl Decoder for GraphDecoder {
     }
 
     fn pass(&mut self, requests: &[Request<'_>], rows: Rows, logits: bool) -> Result<Vec<Vec<Verdict>>> {
+        let values = self.check(requests, rows)?;
+        let done = self.compute_all(requests, &values, rows, logits);
+        if done.is_err() {
+            requests.iter().for_each(|request| self.truncate(request.sequence, request.position));
+        }
+        done
+    }
+
+    fn logits(&self, output: usize) -> &[f32] {
+        let vocabulary = self.shared.config.sizes.vocabulary as usize;
+        self.logits.chunks_exact(vocabulary).nth(output).unwrap_or_default()
+    }
+}
+
+impl GraphDecoder {
+    /// Whether the requests fit; the values of their rows.
+    fn check(&self, requests: &[Request<'_>], rows: Rows) -> Result<Vec<Vec<f32>>> {
         super::check(requests, rows, self.each_at_once())?;
         let vocabulary = self.shared.config.sizes.vocabulary;
         if requests.iter().flat_map(|request| request.asked).any(|id| u64::from(*id) >= vocabulary) {
@@ -246,7 +263,19 @@ impl Decoder for GraphDecoder {
                 return Err(Error::internal(format!("decoder: no room for {more} rows at {}", request.position)));
             }
         }
-        if let ([request], [values], Rows::Together) = (requests, values.as_slice(), rows) {
+        Ok(values)
+    }
+
+    /// One pass, or several where one request has more rows than are computed at once.
+    fn compute_all(
+        &mut self,
+        requests: &[Request<'_>],
+        values: &[Vec<f32>],
+        rows: Rows,
+        logits: bool,
+    ) -> Result<Vec<Vec<Verdict>>> {
+        let width = self.shared.config.sizes.width as usize;
+        if let ([request], [values], Rows::Together) = (requests, values, rows) {
             let (mut values, mut position) = (values.as_slice(), request.position);
             while values.len() / width > ROWS_AT_ONCE {
                 let count = ROWS_AT_ONCE.min(values.len() / width - request.asked.len());
@@ -263,7 +292,7 @@ impl Decoder for GraphDecoder {
         }
         let pieces: Vec<_> = requests
             .iter()
-            .zip(&values)
+            .zip(values)
             .map(|(request, values)| Piece {
                 sequence: request.sequence,
                 position: request.position,
@@ -272,11 +301,6 @@ impl Decoder for GraphDecoder {
             })
             .collect();
         self.compute(&pieces, true, logits)
-    }
-
-    fn logits(&self, output: usize) -> &[f32] {
-        let vocabulary = self.shared.config.sizes.vocabulary as usize;
-        self.logits.chunks_exact(vocabulary).nth(output).unwrap_or_default()
     }
 }
 

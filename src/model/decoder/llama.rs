@@ -78,6 +78,25 @@ impl Decoder for LlamaDecoder {
 
     fn pass(&mut self, requests: &[Request<'_>], rows: Rows, logits: bool) -> Result<Vec<Vec<Verdict>>> {
         super::check(requests, rows, self.each_at_once())?;
+        let done = self.compute(requests, rows, logits);
+        if done.is_err() {
+            // Of sequences that end before it nothing is taken.
+            for request in requests {
+                if let Some(Some(session)) = self.sessions.get_mut(request.sequence.0) {
+                    session.truncate(request.position);
+                }
+            }
+        }
+        done
+    }
+
+    fn logits(&self, output: usize) -> &[f32] {
+        self.logits.get(output).map_or(&[], Vec::as_slice)
+    }
+}
+
+impl LlamaDecoder {
+    fn compute(&mut self, requests: &[Request<'_>], rows: Rows, logits: bool) -> Result<Vec<Vec<Verdict>>> {
         let mut rows_of_logits = Vec::new();
         let mut all = Vec::with_capacity(requests.len());
         for request in requests {
@@ -103,9 +122,5 @@ impl Decoder for LlamaDecoder {
         }
         self.logits = rows_of_logits;
         Ok(all)
-    }
-
-    fn logits(&self, output: usize) -> &[f32] {
-        self.logits.get(output).map_or(&[], Vec::as_slice)
     }
 }
